@@ -1,0 +1,94 @@
+import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
+
+/** A problem document, RFC 9457. `errors` lists what validation refused. */
+export interface Problem {
+  type?: string;
+  title: string;
+  status: number;
+  detail?: string;
+  requestId?: string;
+  errors?: Violation[];
+  [extension: string]: unknown;
+}
+
+/** One thing that validation refused: where it is in the input, and what is wrong with it. */
+export interface Violation {
+  path: string;
+  message: string;
+}
+
+export interface HttpErrorOptions {
+  /** What led here. It is logged, and never shown to the client. */
+  cause?: unknown;
+  /** Header fields of the answer, `WWW-Authenticate` or `Retry-After`, say. */
+  headers?: OutgoingHttpHeaders;
+  /** Further members of the problem document. */
+  extensions?: Record<string, unknown>;
+}
+
+/**
+ * An error that the client may see. Before the head it is an answer with `status` and a problem document;
+ * on an open socket it becomes a close code or, for a message, an `{ error }` reply.
+ */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly detail: string | undefined;
+  readonly headers: OutgoingHttpHeaders | undefined;
+  readonly extensions: Record<string, unknown> | undefined;
+
+  /** @throws TypeError if `status` is no status code of an error (400 to 599). */
+  constructor(status: number, detail?: string, { cause, headers, extensions }: HttpErrorOptions = {}) {
+    super(detail ?? STATUS_CODES[status] ?? `Status ${status}`, cause === undefined ? undefined : { cause });
+    if (!Number.isInteger(status) || status < 400 || status > 599) {
+      throw new TypeError(`HttpError takes a status from 400 to 599, not ${String(status)}`);
+    }
+    this.name = 'HttpError';
+    this.status = status;
+    this.detail = detail;
+    this.headers = headers;
+    this.extensions = extensions;
+  }
+}
+
+/** A mistake in the program, found at start-up. Its message names class, method, parameter and remedy. */
+export class ConfigurationError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ConfigurationError';
+  }
+}
+
+/** The client has gone: nobody is left to answer, and nothing is wrong with the server. */
+export class Disconnected extends Error {
+  constructor(message = 'the client has disconnected') {
+    super(message);
+    this.name = 'AbortError';
+  }
+}
+
+/** The error as the client may see it: an `HttpError` as it is, all others as a bare 500. */
+export function visible(error: unknown): HttpError {
+  return error instanceof HttpError ? error : new HttpError(500, undefined, { cause: error });
+}
+
+/** The problem document of an error. */
+export function problem(error: HttpError, requestId?: string): Problem {
+  const document: Problem = { title: STATUS_CODES[error.status] ?? 'Error', status: error.status };
+  if (error.detail !== undefined) document.detail = error.detail;
+  if (requestId !== undefined) document.requestId = requestId;
+  return error.extensions === undefined ? document : { ...error.extensions, ...document };
+}
+
+/** Close codes of RFC 6455 and its registry for what a socket's method threw. */
+export function closeCode(error: unknown): number {
+  if (!(error instanceof HttpError)) return 1011;
+  if (error.status === 500) return 1011;
+  return CLOSE_CODES.get(error.status) ?? 4000 + error.status;
+}
+
+const CLOSE_CODES = new Map([
+  [401, 3000],
+  [403, 3003],
+  [408, 3008],
+  [503, 1013],
+]);
