@@ -82,7 +82,6 @@ export function problem(error: HttpError, requestId?: string): Problem {
 /** Close codes of RFC 6455 and its registry for what a socket's method threw. */
 export function closeCode(error: unknown): number {
   if (!(error instanceof HttpError)) return 1011;
-  if (error.status === 500) return 1011;
   return CLOSE_CODES.get(error.status) ?? 4000 + error.status;
 }
 

@@ -1,0 +1,37 @@
+import { createServer } from 'node:net';
+import { pathToFileURL } from 'node:url';
+import { listening } from './listening.mjs';
+
+// A process of its own for one application. The parent speaks over the IPC channel; when it goes, so does this.
+const [file, options] = process.argv.slice(2);
+const app = await (await import(pathToFileURL(file))).start(JSON.parse(options));
+
+/** One byte n from the load process: n publishes in one turn of the event loop. Each byte has a turn of its own. */
+const conductor = createServer((socket) => {
+  socket.setNoDelay(true);
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (counts) => {
+    for (const count of counts) setImmediate(burst, count);
+  });
+});
+
+const MESSAGE = `${'x'.repeat(63)}~`;
+
+function burst(count) {
+  for (let i = 0; i < count; i++) app.publish(MESSAGE);
+}
+
+process.on('message', ({ id, ask }) => process.send({ id, answer: answers[ask]() }));
+process.on('disconnect', () => process.exit(0));
+
+const answers = {
+  cpu: () => process.cpuUsage(),
+  memory() {
+    for (let i = 0; i < 4; i++) globalThis.gc();
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return { rss, heap: heapUsed + external };
+  },
+};
+
+const { publish, ...facts } = app;
+process.send({ ready: { ...facts, conductor: await listening(conductor) } });

@@ -1,0 +1,130 @@
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { setTimeout as after } from 'node:timers/promises';
+import { DIALECTS } from './dialects.mjs';
+import { openMany } from './connection.mjs';
+
+// Each published message holds this byte once, and nothing else that the server sends does.
+const MARK = '~'.charCodeAt(0);
+
+/**
+ * Publishes to `receivers` connections by way of the conductor: first at a steady pace for the latency of each
+ * delivery, then with two bursts under way for the rate. `burst` messages are published in one turn.
+ * `others` are further connections, which get nothing.
+ */
+export async function broadcast(task, held) {
+  const { port, conductor, dialect = 'plain', stream, burst, seconds } = task;
+  const { opening, path } = DIALECTS[dialect];
+  const target = stream ? { path: task.path, status: 200 } : { path: path(task.path) };
+  const connections = await openMany(task.receivers, port, target, { opening });
+  const bystanders = [];
+  for (const other of task.others ?? []) bystanders.push(...(await openMany(1, port, { path: other })));
+  const baton = connect({ port: conductor, host: '127.0.0.1' });
+  await once(baton, 'connect');
+  baton.setNoDelay(true);
+
+  const run = new Run(connections, burst, baton);
+  await run.paced(2, 20);
+  run.latencies.length = 0;
+  await run.paced(20, 25);
+  const latencies = run.latencies.sort((a, b) => a - b);
+  await run.pipelined(seconds * 300);
+  await held('begin');
+  const cpu = process.cpuUsage();
+  const { rounds, elapsed } = await run.pipelined(seconds * 1000);
+  const used = process.cpuUsage(cpu);
+  await held('end');
+
+  await run.check();
+  for (const connection of [...connections, ...bystanders]) connection.destroy();
+  baton.destroy();
+  return {
+    rate: (rounds * burst * task.receivers) / elapsed,
+    p50: latencies[Math.floor(latencies.length * 0.5)],
+    p99: latencies[Math.floor(latencies.length * 0.99)],
+    clientBusy: (used.user + used.system) / 1e6 / elapsed,
+  };
+}
+
+class Run {
+  latencies = [];
+  #counts;
+  #burst;
+  #baton;
+  #published = 0;
+  #received = 0;
+  #target = 0;
+  #reached = undefined;
+  #sentAt = undefined;
+
+  constructor(connections, burst, baton) {
+    this.#counts = new Array(connections.length).fill(0);
+    this.#burst = burst;
+    this.#baton = baton;
+    connections.forEach((connection, index) => connection.listen((bytes) => this.#receive(index, bytes)));
+  }
+
+  /** One burst each `interval` ms, or later where the last is not yet with everybody. */
+  async paced(rounds, interval) {
+    for (let i = 0; i < rounds; i++) {
+      this.#sentAt = performance.now();
+      this.#publish();
+      await this.#until(this.#published);
+      this.#sentAt = undefined;
+      await after(interval);
+    }
+  }
+
+  async pipelined(milliseconds) {
+    const began = performance.now();
+    const first = this.#published;
+    this.#publish();
+    while (performance.now() - began < milliseconds) {
+      const previous = this.#published;
+      this.#publish();
+      await this.#until(previous);
+    }
+    await this.#until(this.#published);
+    return { rounds: this.#published - first, elapsed: (performance.now() - began) / 1000 };
+  }
+
+  /** Nobody has got more or less than was published. */
+  async check() {
+    await after(50);
+    const expected = this.#published * this.#burst;
+    const wrong = this.#counts.filter((count) => count !== expected);
+    if (wrong.length > 0)
+      throw new Error(`${wrong.length} receivers got ${wrong[0]} messages, not ${expected}`);
+  }
+
+  #publish() {
+    this.#published++;
+    this.#baton.write(Buffer.of(this.#burst));
+  }
+
+  #receive(index, bytes) {
+    let count = 0;
+    for (let at = bytes.indexOf(MARK); at >= 0; at = bytes.indexOf(MARK, at + 1)) count++;
+    this.#counts[index] += count;
+    this.#received += count;
+    if (this.#sentAt !== undefined && count > 0) this.latencies.push(performance.now() - this.#sentAt);
+    if (this.#received >= this.#target) this.#reached?.();
+  }
+
+  /** The first `bursts` bursts are with everybody, or rather as many deliveries have been made as that takes. */
+  async #until(bursts) {
+    this.#target = bursts * this.#burst * this.#counts.length;
+    if (this.#received >= this.#target) return;
+    await new Promise((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(new Error(`${this.#received} of ${this.#target} deliveries`)),
+        20_000,
+      );
+      this.#reached = () => {
+        clearTimeout(late);
+        this.#reached = undefined;
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,62 @@
+import { isDeepStrictEqual } from 'node:util';
+import { setTimeout as after } from 'node:timers/promises';
+import { DIALECTS, exchange, parsed } from './dialects.mjs';
+import { clientFrame } from './frames.mjs';
+import { openMany } from './connection.mjs';
+
+/** Messages per second of `connections` sockets, each with `window` messages under way. */
+export async function echo({ port, dialect, kind, connections, window, seconds }, held) {
+  const { opening, path } = DIALECTS[dialect];
+  const sockets = await openMany(connections, port, { path: path(`/${kind}`) }, { opening });
+  const { sent, reply } = exchange(dialect, kind);
+  const size = await check(sockets[0], sent, reply);
+
+  const frame = clientFrame(sent);
+  const bursts = Array.from({ length: window + 1 }, (_, count) => Buffer.concat(Array(count).fill(frame)));
+  let total = 0;
+  let running = true;
+  const states = sockets.map((connection) => {
+    const state = { bytes: 0, replies: 0, sent: 0 };
+    connection.listen((chunk) => {
+      state.bytes += chunk.length;
+      const count = Math.floor(state.bytes / size) - state.replies;
+      if (count === 0) return;
+      state.replies += count;
+      total += count;
+      if (!running) return;
+      if (count > window) throw new Error(`${count} replies to ${window} messages`);
+      state.sent += count;
+      connection.socket.write(bursts[count]);
+    });
+    state.sent = window;
+    connection.socket.write(bursts[window]);
+    return state;
+  });
+
+  await after(seconds * 300);
+  await held('begin');
+  const [began, before, cpu] = [performance.now(), total, process.cpuUsage()];
+  await after(seconds * 1000);
+  const elapsed = (performance.now() - began) / 1000;
+  const count = total - before;
+  const used = process.cpuUsage(cpu);
+  await held('end');
+  running = false;
+
+  const outstanding = () => states.some((state) => state.bytes !== state.sent * size);
+  for (let i = 0; i < 200 && outstanding(); i++) await after(10);
+  if (outstanding()) throw new Error('not every message was answered, or not with as many bytes');
+  for (const connection of sockets) connection.onBytes = undefined;
+  await Promise.all(sockets.map((connection) => check(connection, sent, reply)));
+  for (const connection of sockets) connection.destroy();
+  return { rate: count / elapsed, clientBusy: (used.user + used.system) / 1e6 / elapsed };
+}
+
+/** One exchange, compared; the size of the reply's frame in bytes. */
+async function check(connection, sent, reply) {
+  connection.sendText(sent);
+  const { text, size } = await connection.message();
+  const got = typeof reply === 'string' ? text : parsed(text);
+  if (!isDeepStrictEqual(got, reply)) throw new Error(`${sent}\nwas answered with\n${text}`);
+  return size;
+}

@@ -1,0 +1,100 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = new URL('..', import.meta.url);
+const STARTUP = 60_000;
+const LIMIT = 60_000;
+const running = new Set();
+
+/** The server has the first core, the load the second, where the system can pin and has two. */
+export const pinned =
+  cpus().length > 1 && spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status === 0;
+
+export function pin(core, command) {
+  return pinned ? ['taskset', '-c', String(core), ...command] : command;
+}
+
+/** Starts an application and gives `{ port, conductor, ask, stop }`, with whatever else its `start` told. */
+export async function startApp({ label, file, options = {} }, node, more = {}) {
+  const path = fileURLToPath(new URL(file, ROOT));
+  const command = [node, '--expose-gc', fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
+  const child = launch(0, [...command, JSON.stringify({ ...options, ...more })]);
+  const ready = await new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${label} has not started in ${STARTUP} ms`)), STARTUP);
+    child.on('message', (message) => {
+      if (message.ready === undefined) return;
+      clearTimeout(late);
+      resolve(message.ready);
+    });
+    child.once('exit', (code) => {
+      clearTimeout(late);
+      reject(new Error(`${label} ended with ${code}\n${child.said()}`));
+    });
+  });
+  let last = 0;
+  const ask = (what) =>
+    new Promise((resolve, reject) => {
+      const id = ++last;
+      const gone = () => reject(new Error(`${label} has ended\n${child.said()}`));
+      const listen = (message) => {
+        if (message.id !== id) return;
+        child.off('message', listen).off('exit', gone);
+        resolve(message.answer);
+      };
+      child.on('message', listen).once('exit', gone);
+      child.send({ id, ask: what });
+    });
+  return { ...ready, ask, stop: () => stop(child) };
+}
+
+/**
+ * Runs one task of the socket client (load.mjs) in its own process. `hold` is called while its connections
+ * are open, for tasks that wait for it.
+ */
+export async function load(task, node, hold = async () => {}) {
+  const child = launch(1, [node, fileURLToPath(new URL('lib/load.mjs', ROOT)), JSON.stringify(task)]);
+  try {
+    return await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${task.task} is not over in ${LIMIT} ms`)), LIMIT);
+      child.on('message', (message) => {
+        if (message.held) hold(message.held).then(() => child.send('go on'), reject);
+        if (message.error) reject(new Error(message.error));
+        if (message.result) resolve(message.result);
+        if (message.error || message.result) clearTimeout(late);
+      });
+      child.once('exit', (code) => reject(new Error(`the client ended with ${code}\n${child.said()}`)));
+    });
+  } finally {
+    await stop(child);
+  }
+}
+
+/** Ends every process that was started here. */
+export function stopAll() {
+  return Promise.all([...running].map(stop));
+}
+
+function launch(core, command) {
+  const [program, ...args] = pin(core, command);
+  const env = { ...process.env, NODE_ENV: 'production' };
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });
+  let said = '';
+  const listen = (chunk) => (said = (said + chunk).slice(-2_000));
+  child.stdout.on('data', listen);
+  child.stderr.on('data', listen);
+  child.said = () => said;
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  if (child.connected) child.disconnect();
+  else child.kill();
+  await ended;
+  clearTimeout(late);
+}

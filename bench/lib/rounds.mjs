@@ -1,0 +1,97 @@
+import { startApp } from './processes.mjs';
+import { summary } from './statistics.mjs';
+
+/**
+ * Starts the applications, checks each, and takes the measurements in interleaved rounds: each round goes
+ * through all of them, beginning with another one. An application that fails is left out, with its reason.
+ *
+ * @param measurements `{ name: (app, entry) => Promise<figures> }`, or undefined from one that does not apply
+ */
+export async function measure({ entries, measurements, check = async () => {}, options, log }) {
+  const { node, rounds } = options;
+  const leftOut = {};
+  const apps = [];
+  const drop = (entry, error) => {
+    leftOut[entry.name] = reason(error);
+    log(`${entry.label} is left out: ${leftOut[entry.name]}`);
+  };
+  for (const entry of entries) {
+    let app;
+    try {
+      app = await startApp(entry, node);
+      await check(app, entry);
+      apps.push({ entry, app });
+    } catch (error) {
+      await app?.stop();
+      drop(entry, error);
+    }
+  }
+
+  const taken = {};
+  for (const [name, take] of Object.entries(measurements)) {
+    taken[name] = {};
+    for (let round = 0; round < rounds; round++) {
+      for (let i = 0; i < apps.length; i++) {
+        const { entry, app } = apps[(i + round) % apps.length];
+        const before = (taken[name][entry.name] ??= []);
+        if (before.failed) continue;
+        try {
+          const figures = await take(app, entry);
+          if (figures !== undefined) before.push(figures);
+        } catch (error) {
+          before.failed = true;
+          drop({ ...entry, name: `${entry.name}, ${name}` }, error);
+        }
+      }
+    }
+    log(line(name, taken[name], entries));
+  }
+  await Promise.all(apps.map(({ app }) => app.stop()));
+  return { results: summaries(taken, entries), leftOut };
+}
+
+/** The line that names the error; a process that has ended leaves a whole stack. */
+export function reason({ message }) {
+  const lines = message.split('\n');
+  return lines.find((one) => /Error\b.*:/.test(one)) ?? lines.slice(0, 3).join(' ');
+}
+
+function summaries(taken, entries) {
+  const results = {};
+  for (const [name, byApp] of Object.entries(taken)) {
+    results[name] = {};
+    for (const { name: app } of entries) {
+      if (byApp[app]?.length > 0 && !byApp[app].failed) {
+        results[name][app] = summary(byApp[app], byApp[entries[0].name] ?? []);
+      }
+    }
+  }
+  return results;
+}
+
+function line(name, byApp, entries) {
+  const [first] = entries;
+  const parts = Object.entries(summaries({ [name]: byApp }, entries)[name]).map(([app, figures]) => {
+    if (app === first.name || figures.ratio === undefined) return `${app} ${compact(figures.rate)}`;
+    return `${app} ${figures.ratio.toFixed(2)} (${figures.low.toFixed(2)}–${figures.high.toFixed(2)})`;
+  });
+  return `${name.padEnd(24)} ${parts.join('  ')}`;
+}
+
+function compact(rate) {
+  return rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k/s` : `${rate.toFixed(1)}/s`;
+}
+
+/** Adds to the client's figures how busy the server's core was: near 1, the server is what was measured. */
+export async function withServer(app, run) {
+  let began;
+  let cpu;
+  let serverBusy;
+  const figures = await run(async (what) => {
+    const now = await app.ask('cpu');
+    const at = performance.now();
+    if (what === 'begin') [began, cpu] = [at, now];
+    else serverBusy = (now.user + now.system - cpu.user - cpu.system) / 1000 / (at - began);
+  });
+  return { ...figures, serverBusy };
+}

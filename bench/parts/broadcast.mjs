@@ -1,0 +1,42 @@
+import { SOCKETS, STREAMS } from '../lib/catalogue.mjs';
+import { load } from '../lib/processes.mjs';
+import { measure, withServer } from '../lib/rounds.mjs';
+
+const RECEIVERS = 1_000;
+
+/** One message to a thousand sockets, and to a thousand event streams: alone, and ten in one turn. */
+export async function broadcast(options) {
+  const sockets = await measure({
+    entries: options.pick(SOCKETS),
+    measurements: bursts('sockets', { path: '/ticks' }, options),
+    options,
+    log: options.log,
+  });
+  const streams = await measure({
+    entries: options.pick(STREAMS),
+    measurements: bursts('streams', { path: '/events', stream: true }, options),
+    options,
+    log: options.log,
+  });
+  return { sockets, streams };
+}
+
+function bursts(what, target, { node, seconds }) {
+  const take =
+    (burst) =>
+    (app, { dialect }) => {
+      const { port, conductor } = app;
+      const task = {
+        task: 'broadcast',
+        ...target,
+        port,
+        conductor,
+        dialect,
+        burst,
+        receivers: RECEIVERS,
+        seconds,
+      };
+      return withServer(app, (hold) => load(task, node, hold));
+    };
+  return { [`${what}, one at a time`]: take(1), [`${what}, bursts of ten`]: take(10) };
+}

@@ -1,0 +1,189 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { container as globalContainer, type DependencyContainer } from 'tsyringe';
+import { Channels } from '../live/channels.js';
+import { Connections } from '../live/connections.js';
+import { Heartbeat } from '../live/heartbeat.js';
+import { audit } from './audit.js';
+import { compileController, type CompiledRoute } from './compile.js';
+import { Dispatcher } from './dispatcher.js';
+import type { Environment } from './environment.js';
+import { HttpError, visible } from './errors.js';
+import { explain } from './explain.js';
+import { Injection } from './injection.js';
+import { linkOf } from './links.js';
+import { consoleLogger, silentLogger } from './logger.js';
+import { checkOptions, LIMITS, TIMEOUTS, type AppOptions } from './options.js';
+import { origination } from './proxy.js';
+import { Upgrader } from './upgrader.js';
+
+export interface ListenOptions {
+  /** 0, the default, takes any that is free. */
+  port?: number;
+  /** Where to listen: only this machine, unless told otherwise. `'0.0.0.0'` or `'::'` is everywhere. */
+  host?: string;
+  /** Ends the process in order on SIGTERM and SIGINT; a second signal ends it at once. */
+  signals?: boolean;
+}
+
+export interface CloseOptions {
+  /** Milliseconds that open exchanges and connections have to end: 10 s. What is left then is cut. */
+  grace?: number;
+}
+
+/**
+ * Makes an application: reads the decorators, checks them, and folds each route into one function.
+ * @throws ConfigurationError for every mistake that can be known now.
+ */
+export function createApp(options: AppOptions): App {
+  checkOptions(options);
+  return new App(options);
+}
+
+export class App {
+  /** Node's own server, for what is not covered here. */
+  readonly server: Server;
+  /** The application's own container, a child of the one given. What is registered here wins. */
+  readonly container: DependencyContainer;
+  readonly #injection: Injection;
+  readonly #environment: Environment;
+  readonly #routes: readonly CompiledRoute[];
+  readonly #dispatcher: Dispatcher;
+  readonly #heartbeat: Heartbeat;
+  readonly #pending = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined = undefined;
+  #stopSignals: (() => void) | undefined = undefined;
+
+  /** @internal */
+  constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
+    const { heartbeat = 25_000, deflate = false } = options;
+    this.#heartbeat = new Heartbeat(heartbeat);
+    this.#environment = this.#environmentOf(options);
+    this.#injection = new Injection(options.container ?? globalContainer);
+    this.container = this.#injection.container;
+    this.container.registerInstance(Channels, this.#environment.channels);
+    this.container.registerInstance(Connections, this.#environment.connections);
+    prepare?.(this.container);
+    const { logger, limits, timeouts } = this.#environment;
+    const application = (options.middleware ?? []).map((one) => linkOf(one, 'the application', this.#injection));
+    this.#routes = [...new Set(options.controllers)].flatMap((controller) =>
+      compileController(controller, application, this.#injection, logger),
+    );
+    audit(this.#routes);
+    this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment);
+    this.server = createServer(
+      {
+        maxHeaderSize: limits.head,
+        headersTimeout: Math.min(timeouts.headers, timeouts.request),
+        requestTimeout: timeouts.request,
+        keepAliveTimeout: timeouts.keepAlive,
+        connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
+      },
+      (request, response) => this.#dispatcher.request(request, response),
+    );
+    // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
+    this.server.maxHeadersCount = 0;
+    const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
+    this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
+  }
+
+  /** Starts to listen. @throws Error if the port is taken. */
+  async listen({ port = 0, host = '127.0.0.1', signals = false }: ListenOptions = {}): Promise<{ port: number; url: string }> {
+    if (this.#closing !== undefined) throw new Error('the application has been closed');
+    this.server.listen(port, host);
+    await once(this.server, 'listening');
+    if (signals) this.#stopSignals = this.#endBySignals();
+    const { port: taken, family, address } = this.server.address() as AddressInfo;
+    const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address) ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+    return { port: taken, url: `http://${name}:${taken}` };
+  }
+
+  /** Every route as a table: kind, verb, path, method, its middleware in order, its scopes, its calls. */
+  explain(): string {
+    return explain(this.#routes);
+  }
+
+  /**
+   * Ends the application: nothing new is accepted, what is in flight is answered, sockets are told 1012 and
+   * streams end, deferred work runs, and the container is disposed. Over within the grace; a second call waits
+   * for the first.
+   */
+  close({ grace = 10_000 }: CloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#close(grace));
+  }
+
+  async #close(grace: number): Promise<void> {
+    this.#dispatcher.drain();
+    const listening = this.server.listening;
+    const closed = listening ? once(this.server, 'close') : Promise.resolve();
+    if (listening) this.server.close();
+    this.server.closeIdleConnections();
+    const { connections } = this.#environment;
+    for (const connection of connections) connection.close(1012, 'the server restarts');
+    const cut = setTimeout(() => {
+      for (const connection of connections) connection.terminate();
+      this.server.closeAllConnections();
+    }, grace);
+    await closed;
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
+    clearTimeout(cut);
+    this.#heartbeat.stop();
+    this.#dispatcher.inFlight.stop();
+    this.#dispatcher.handshakes.stop();
+    this.#stopSignals?.();
+    await this.#injection.dispose(this.#environment.logger);
+  }
+
+  #endBySignals(): () => void {
+    const end = (signal: NodeJS.Signals): void => {
+      if (this.#closing !== undefined) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+      this.close().then(
+        () => process.exit(0),
+        (err: unknown) => {
+          this.#environment.logger.error({ err }, 'closing failed');
+          process.exit(1);
+        },
+      );
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+    return () => {
+      process.off('SIGTERM', end);
+      process.off('SIGINT', end);
+    };
+  }
+
+  #environmentOf({ logger, limits, timeouts, onError, origins, trustProxy }: AppOptions): Environment {
+    const log = logger === false ? silentLogger : (logger ?? consoleLogger);
+    return {
+      logger: log,
+      limits: { ...LIMITS, ...limits },
+      timeouts: { ...TIMEOUTS, ...timeouts },
+      origins: origins ?? 'same-origin',
+      channels: new Channels(),
+      connections: new Connections(this.#heartbeat),
+      ...origination(trustProxy),
+      report: (error, ctx) => {
+        let shown = visible(error);
+        try {
+          const mapped = onError?.(error, ctx);
+          if (mapped instanceof HttpError) shown = mapped;
+        } catch (err) {
+          log.error({ err, requestId: ctx.id }, 'onError failed');
+        }
+        if (shown.status >= 500) {
+          const { id: requestId, kind, method, path } = ctx;
+          log.error({ err: error, requestId, kind, method, path, status: shown.status }, `${method} ${path} failed`);
+        }
+        return shown;
+      },
+      pending: (work) => {
+        this.#pending.add(work);
+        const done = (): void => void this.#pending.delete(work);
+        work.then(done, done);
+      },
+    };
+  }
+}
+

@@ -1,0 +1,205 @@
+import { compose, type MiddlewareLike, type Step } from './compose.js';
+import { ConfigurationError } from './errors.js';
+import { concludeHttp, httpStep } from './http.js';
+import { Scope, type Class, type Injection, type Provider } from './injection.js';
+import { invoker } from './invoke.js';
+import { linkOf, type ScopedLink } from './links.js';
+import type { Logger } from './logger.js';
+import { controllerMetadata, type ControllerMetadata, type MethodMetadata, type RouteMetadata } from './metadata.js';
+import { bindParameters, type BoundParameter } from './readers.js';
+import { joinPaths, type Route } from './router.js';
+import { Calls, type Procedure } from './rpc.js';
+import { concludeSse, sseStep } from './sse.js';
+import { isThenable } from './thenable.js';
+import { messageReaders, SocketRoute, type Run } from './websocket.js';
+
+/** A route with all that `explain()` and the audit tell of it. */
+export interface CompiledRoute extends Route {
+  readonly middleware: readonly MiddlewareLike[];
+  readonly links: readonly ScopedLink[];
+  /** Scoped classes that its handler needs. */
+  readonly scoped: readonly string[];
+  readonly unguarded: string | undefined;
+  readonly socket: SocketRoute | undefined;
+  readonly procedures: readonly string[];
+}
+
+/** Reads what the decorators of a controller have written, and folds each of its routes into one function. */
+export function compileController(
+  target: Class,
+  application: readonly ScopedLink[],
+  injection: Injection,
+  logger: Logger,
+): CompiledRoute[] {
+  const metadata = controllerMetadata(target);
+  if (metadata === undefined) {
+    throw new ConfigurationError(`${nameOf(target)} is no controller: decorate the class with @Controller()`);
+  }
+  return new ControllerCompiler(target, metadata, application, injection, logger).routes();
+}
+
+class ControllerCompiler {
+  readonly #provider: Provider<object>;
+  readonly #classLinks: readonly ScopedLink[];
+
+  constructor(
+    readonly target: Class,
+    readonly metadata: ControllerMetadata,
+    readonly application: readonly ScopedLink[],
+    readonly injection: Injection,
+    readonly logger: Logger,
+  ) {
+    this.#provider = injection.provider(target, 'the application');
+    this.#classLinks = metadata.middleware.map((one) => linkOf(one, target.name, injection));
+  }
+
+  routes(): CompiledRoute[] {
+    const routes: CompiledRoute[] = [];
+    const calls = this.#calls();
+    for (const [name, method] of this.metadata.methods) {
+      if (method.routes.length === 0) this.#refuseLost(name, method);
+      const links = [...this.#classLinks, ...this.#methodLinks(name, method)];
+      for (const route of method.routes) {
+        if (route.kind !== 'rpc') routes.push(this.#route(name, method, route, links, calls));
+      }
+    }
+    if (calls !== undefined && !routes.some(({ kind }) => kind === 'websocket')) {
+      const [first] = calls.procedures.keys();
+      throw new ConfigurationError(
+        `${this.target.name} answers calls (@Rpc, '${first}') but opens no socket: add a @WebSocket method to the class`,
+      );
+    }
+    return routes;
+  }
+
+  #route(
+    name: string,
+    method: MethodMetadata,
+    route: Exclude<RouteMetadata, { kind: 'rpc' }>,
+    links: readonly ScopedLink[],
+    calls: Calls | undefined,
+  ): CompiledRoute {
+    const { kind } = route;
+    const path = joinPaths(this.metadata.path, route.path);
+    const parameters = bindParameters(method.parameters, { controller: this.target, method: name, kind, path });
+    const socket = kind === 'websocket' ? this.#socket(name, parameters, route, calls) : undefined;
+    const call = this.#run(name, parameters.map(({ read }) => read), 'exchange');
+    const step = socket?.step ?? (kind === 'sse' ? sseStep : httpStep)((ctx) => call(ctx, undefined), method.status);
+    const all = [...this.application, ...links];
+    return {
+      kind,
+      verb: kind === 'http' ? route.verb : 'GET',
+      path,
+      host: this.metadata.options.host,
+      name: `${this.target.name}.${name}`,
+      chain: this.#inScope(all, compose(all, step)),
+      conclude: kind === 'sse' ? concludeSse : concludeHttp,
+      middleware: [...this.metadata.middleware, ...method.middleware],
+      links: all,
+      scoped: this.#provider.scoped,
+      unguarded: method.unguarded,
+      socket,
+      procedures: socket === undefined ? [] : [...(calls?.procedures.keys() ?? [])],
+    };
+  }
+
+  #socket(
+    name: string,
+    parameters: readonly BoundParameter[],
+    { options }: Extract<RouteMetadata, { kind: 'websocket' }>,
+    calls: Calls | undefined,
+  ): SocketRoute {
+    const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
+    const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
+    return new SocketRoute({ parameters, options, calls, run: { perMessage, perConnection } });
+  }
+
+  #calls(): Calls | undefined {
+    const procedures = new Map<string, Procedure>();
+    for (const [name, method] of this.metadata.methods) {
+      for (const route of method.routes) {
+        if (route.kind !== 'rpc') continue;
+        if (procedures.has(route.name)) {
+          throw new ConfigurationError(`${this.target.name}.${name}: there is another @Rpc('${route.name}') in the class`);
+        }
+        const site = { controller: this.target, method: name, kind: 'rpc' as const, path: this.metadata.path };
+        const readers = bindParameters(method.parameters, site).map(({ read }) => read);
+        const run = this.#run(name, readers, 'message');
+        const links = this.#methodLinks(name, method);
+        const step: Step = (ctx) => {
+          const value = run(ctx, ctx.message);
+          const keep = (result: unknown): void => {
+            ctx.reached = true;
+            ctx.answer = result;
+          };
+          return isThenable(value) ? value.then(keep) : keep(value);
+        };
+        const chain = this.#inScope(links, compose(links, step));
+        procedures.set(route.name, { chain, concurrent: route.options.concurrent ?? false });
+      }
+    }
+    return procedures.size > 0 ? new Calls(procedures) : undefined;
+  }
+
+  /** How the method is run: on the one instance, or in a scope that ends with the exchange or the message. */
+  #run(name: string, readers: Parameters<typeof invoker>[1], life: 'exchange' | 'message'): Run {
+    const method = (this.target.prototype as Record<string, () => unknown>)[name];
+    if (typeof method !== 'function') throw new ConfigurationError(`${this.target.name}.${name} is no method`);
+    const invoke = invoker(method, readers);
+    const provider = this.#provider;
+    const { instance } = provider;
+    if (instance !== undefined) return (ctx, message) => invoke(instance, ctx, message);
+    const { logger } = this;
+    if (life === 'exchange') {
+      return (ctx, message) => {
+        const scope = new Scope(ctx);
+        ctx.defer(() => scope.dispose(logger));
+        return invoke(provider.resolve(scope), ctx, message);
+      };
+    }
+    return (ctx, message) => {
+      const scope = new Scope(ctx);
+      return finallyDo(() => invoke(provider.resolve(scope), ctx, message), () => scope.dispose(logger));
+    };
+  }
+
+  /** Ends the scope of the middleware when the head is decided, where any of it is scoped. */
+  #inScope(links: readonly ScopedLink[], chain: Step): Step {
+    if (links.every(({ scoped }) => scoped.length === 0)) return chain;
+    const { logger } = this;
+    return (ctx) => finallyDo(() => chain(ctx), () => ctx.scope?.dispose(logger));
+  }
+
+  #methodLinks(name: string, method: MethodMetadata): readonly ScopedLink[] {
+    return method.middleware.map((one) => linkOf(one, `${this.target.name}.${name}`, this.injection));
+  }
+
+  /** Decorators on a method that no request reaches are a mistake, or a base for others: only the former is told. */
+  #refuseLost(name: string, method: MethodMetadata): void {
+    if (method.middleware.length === 0 && method.status === undefined && method.unguarded === undefined) return;
+    throw new ConfigurationError(
+      `${this.target.name}.${name} has middleware or a status but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
+    );
+  }
+}
+
+/** Runs `last` when `work` is done, however it ends, and waits for it only where it gives a promise. */
+function finallyDo(work: () => unknown, last: () => void | Promise<void>): unknown {
+  let result: unknown;
+  try {
+    result = work();
+  } catch (error) {
+    const ending = last();
+    if (ending === undefined) throw error;
+    return ending.then(() => {
+      throw error;
+    });
+  }
+  if (isThenable(result)) return Promise.resolve(result).finally(last);
+  const ending = last();
+  return ending === undefined ? result : ending.then(() => result);
+}
+
+function nameOf(target: unknown): string {
+  return typeof target === 'function' ? target.name : String(target);
+}

@@ -1,0 +1,135 @@
+import type { Context } from './context.js';
+import { isThenable } from './thenable.js';
+
+/** Calls the rest: resolves when the answer is decided, and before it is sent. */
+export type Next = () => Promise<void>;
+
+/** Wraps the making of the head, for each kind alike. */
+export type Middleware = (ctx: Context, next: Next) => unknown;
+
+/** Middleware with services of its own: an injectable class. */
+export interface MiddlewareClass {
+  use(ctx: Context, next: Next): unknown;
+}
+
+/** What `@UseMiddleware` and `createApp` take. */
+export type MiddlewareLike = Middleware | (new (...args: never[]) => MiddlewareClass);
+
+/** A function of the context; what it leaves behind is on the context. */
+export type Step = (ctx: Context) => unknown;
+
+/** One link of a chain: the function, and the name by which errors and `explain()` call it. */
+export interface Link {
+  readonly name: string;
+  readonly run: Middleware;
+}
+
+const DONE: Promise<void> = Promise.resolve();
+
+/** Folds middleware around a step, once: plain calls, with promises only where middleware makes them. */
+export function compose(links: readonly Link[], innermost: Step): Step {
+  return links.reduceRight<Step>((inner, link) => wrap(link, inner), innermost);
+}
+
+function wrap(link: Link, inner: Step): Step {
+  return (ctx) => {
+    const passage = new Passage(link.name, ctx, inner);
+    const result = link.run(ctx, () => passage.next());
+    if (result !== undefined && result === passage.rest) return passage.rest.promise;
+    if (!isThenable(result)) return passage.rest === undefined ? undefined : passage.leave();
+    return result.then(
+      () => passage.leave(),
+      (error: unknown) => passage.fail(error),
+    );
+  };
+}
+
+/** One way through one middleware: sees that `next()` is called once at most, and that it is awaited. */
+class Passage {
+  rest: Rest | undefined = undefined;
+  #called = false;
+
+  constructor(
+    readonly name: string,
+    readonly ctx: Context,
+    readonly inner: Step,
+  ) {}
+
+  next(): Promise<void> {
+    if (this.#called) {
+      return Promise.reject(new Error(`${this.name} called next() twice: once is the limit`));
+    }
+    this.#called = true;
+    let result: unknown;
+    try {
+      result = this.inner(this.ctx);
+    } catch (error) {
+      return (this.rest = new Rest(Promise.reject(error)));
+    }
+    return isThenable(result) ? (this.rest = new Rest(result)) : DONE;
+  }
+
+  /** The middleware has returned. Where the rest still runs, the answer waits for it and the author is told. */
+  leave(): unknown {
+    const { rest } = this;
+    if (rest === undefined || (rest.settled && rest.observed)) return undefined;
+    if (!rest.settled || !rest.observed) this.#warn();
+    return rest.observed ? rest.over : rest.promise;
+  }
+
+  /** The middleware has thrown: its error is the answer, and a later one of the rest is only logged. */
+  fail(error: unknown): never {
+    const { rest } = this;
+    if (rest !== undefined && !rest.observed) {
+      this.#warn();
+      rest.promise.catch((err: unknown) => this.ctx.environment.report(err, this.ctx));
+    }
+    throw error;
+  }
+
+  #warn(): void {
+    const { kind, method, path } = this.ctx;
+    this.ctx.environment.logger.warn(
+      { middleware: this.name, kind, method, path },
+      `${this.name} did not await next(): write \`await next()\` or \`return next()\``,
+    );
+  }
+}
+
+/** The promise that `next()` gives: knows whether anybody waits for it, so that no failure gets lost. */
+class Rest implements Promise<void> {
+  readonly promise: Promise<void>;
+  /** Resolves when the rest is over, however it ended. */
+  readonly over: Promise<void>;
+  observed = false;
+  settled = false;
+
+  constructor(promise: PromiseLike<unknown>) {
+    const settle = (): void => {
+      this.settled = true;
+    };
+    this.promise = Promise.resolve(promise) as Promise<void>;
+    this.over = this.promise.then(settle, settle);
+  }
+
+  then<A = void, B = never>(
+    fulfilled?: ((value: void) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.observed = true;
+    return this.promise.then(fulfilled, rejected);
+  }
+
+  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<void | B> {
+    return this.then(null, rejected);
+  }
+
+  finally(done?: (() => void) | null): Promise<void> {
+    this.observed = true;
+    return this.promise.finally(done);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Promise';
+  }
+}

@@ -1,0 +1,254 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { parse as parseQuery, type ParsedUrlQuery } from 'node:querystring';
+import type { Duplex } from 'node:stream';
+import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
+import type { Attributes } from './attributes.js';
+import type { Environment } from './environment.js';
+import { HttpError } from './errors.js';
+import { Identity } from './identity.js';
+import type { Scope } from './injection-scope.js';
+import type { RegisteredUser } from './register.js';
+import { isThenable } from './thenable.js';
+
+/** How an exchange goes on after its head: a body, an event stream, or a conversation. */
+export type Kind = 'http' | 'sse' | 'websocket';
+
+/** What stays open after the head, as the context sees it. */
+export interface Outlet {
+  send(value: unknown): boolean;
+  expires(date: Date): void;
+  /** Gives up before the head was sent. */
+  abandon(): void;
+}
+
+/** One request and the head of its one answer: the same for all three kinds. */
+export class Context {
+  /** Set where the answer has been decided: by `send`, or by what the method returned. */
+  /** @internal */ answer: unknown = undefined;
+  /** @internal */ answered = false;
+  /** Whether the middleware let the exchange through to its method. */
+  /** @internal */ reached = false;
+  /** @internal */ outlet: Outlet | undefined = undefined;
+  /** @internal */ explicitStatus = 0;
+  /** @internal */ deadline: Date | undefined = undefined;
+  /** What a socket's method has read before the head. */
+  /** @internal */ head: unknown[] | undefined = undefined;
+  /** The `params` of a call. */
+  /** @internal */ message: unknown = undefined;
+  /** The scope of the exchange's middleware, where any of it is scoped. */
+  /** @internal */ scope: Scope | undefined = undefined;
+
+  #identity: Identity | undefined = undefined;
+  #query: ParsedUrlQuery | undefined = undefined;
+  #cookies: Record<string, string | undefined> | undefined = undefined;
+  #id: string | undefined = undefined;
+  #abort: AbortController | undefined = undefined;
+  #deferred: (() => unknown)[] | undefined = undefined;
+  #watched = false;
+  #parent: Context | undefined = undefined;
+  #ended = false;
+
+  constructor(
+    readonly kind: Kind,
+    /** The canonical path: the one spelling that the router saw. */
+    readonly path: string,
+    /** Parameters of the path, decoded. */
+    readonly params: Readonly<Record<string, string>>,
+    /** Node's own request. */
+    readonly request: IncomingMessage,
+    /** Node's own response: on an upgrade too, until the 101 has been sent. */
+    public response: ServerResponse,
+    /** @internal */ readonly environment: Environment,
+    /** @internal */ readonly search: string,
+  ) {}
+
+  get method(): string {
+    return this.request.method ?? 'GET';
+  }
+
+  /** The target of the request as it came. */
+  get url(): string {
+    return this.request.url ?? '/';
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.request.headers;
+  }
+
+  /**
+   * Parameters of the query, as a record without a prototype.
+   * @throws HttpError 400 if there are more than `limits.query`.
+   */
+  get query(): Readonly<ParsedUrlQuery> {
+    return (this.#query ??= readQuery(this.search, this.environment.limits.query));
+  }
+
+  /** Cookies of the request, as a record without a prototype. */
+  get cookies(): Readonly<Record<string, string | undefined>> {
+    return (this.#cookies ??= parseCookie(this.request.headers.cookie ?? ''));
+  }
+
+  /** The address of the client; of a proxy's client only where `trustProxy` names the proxy. */
+  get ip(): string {
+    return this.environment.address(this.request);
+  }
+
+  /** Tells this exchange from all others, in logs and problem documents. */
+  get id(): string {
+    return (this.#id ??= randomUUID());
+  }
+
+  /** Who the request is from, once middleware has said so. */
+  get user(): RegisteredUser | undefined {
+    return this.#identity?.user;
+  }
+
+  set user(user: RegisteredUser | undefined) {
+    this.identity.user = user;
+  }
+
+  get session(): unknown {
+    return this.#identity?.session;
+  }
+
+  set session(session: unknown) {
+    this.identity.session = session;
+  }
+
+  /** What middleware learnt about the exchange, for those who come after it. */
+  get attributes(): Attributes {
+    return (this.identity.attributes ??= new Map() as Attributes);
+  }
+
+  /** @internal */
+  get identity(): Identity {
+    return (this.#identity ??= new Identity());
+  }
+
+  /** @internal Makes this a call on a connection: it shares who the connection is from, and ends with the call. */
+  callOn(connection: Context): this {
+    this.#parent = connection;
+    this.#identity = connection.identity;
+    this.#watched = true;
+    this.outlet = connection.outlet;
+    this.head = connection.head;
+    return this;
+  }
+
+  /** The status of the answer, 200 until one is set. */
+  get status(): number {
+    return this.explicitStatus || 200;
+  }
+
+  set status(status: number) {
+    if (!Number.isInteger(status) || status < 200 || status > 599) {
+      throw new TypeError(`a status is a whole number from 200 to 599, not ${String(status)}`);
+    }
+    this.explicitStatus = status;
+  }
+
+  /** Sets a header field of the answer, the 101 of a socket included. */
+  setHeader(name: string, value: string | number | readonly string[]): this {
+    this.response.setHeader(name, value);
+    return this;
+  }
+
+  /** Adds a value to a header field of the answer. */
+  appendHeader(name: string, value: string | readonly string[]): this {
+    this.response.appendHeader(name, value);
+    return this;
+  }
+
+  /**
+   * Sets a cookie (RFC 6265): `HttpOnly`, `SameSite=Lax`, for all paths, and `Secure` where the connection is.
+   * @throws TypeError for a bad name or value, or a cookie of more than 4,096 bytes.
+   */
+  setCookie(name: string, value: string, options: SetCookie = {}): this {
+    const secure = this.environment.secure(this.request);
+    return this.appendHeader('set-cookie', stringifySetCookie(name, value, { secure, ...options }));
+  }
+
+  /**
+   * Sends what a returned value would: the body of the answer, an event, or a message. Before the head is
+   * sent, the value waits for it. False says that the reader is behind.
+   * @throws Error if the exchange has been answered already.
+   */
+  send(value: unknown): boolean {
+    if (this.outlet !== undefined) return this.outlet.send(value);
+    if (this.answered || this.response.headersSent) {
+      throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
+    }
+    this.answered = true;
+    this.answer = value;
+    return true;
+  }
+
+  /** Aborts when the exchange ends: the answer is sent, the stream has ended, the socket has closed. */
+  get signal(): AbortSignal {
+    if (this.#parent !== undefined) return this.#parent.signal;
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#ended) this.#abort.abort();
+      else this.watch();
+    }
+    return this.#abort.signal;
+  }
+
+  /** Runs `work` when the exchange ends, whatever the cause, exactly once; the last deferred first. */
+  defer(work: () => unknown): void {
+    if (this.#ended) {
+      this.environment.pending(this.#run([work]));
+      return;
+    }
+    (this.#deferred ??= []).push(work);
+    this.watch();
+  }
+
+  /** Ends the connection at `date`: 3000 for a socket, an `end` event for a stream. */
+  expires(date: Date): void {
+    this.deadline = date;
+    this.outlet?.expires(date);
+  }
+
+  /** @internal Whether the exchange is over. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** @internal Ends the exchange when its response or `stream` closes. */
+  watch(stream: ServerResponse | Duplex = this.response): void {
+    if (this.#watched) return;
+    this.#watched = true;
+    stream.once('close', () => this.end());
+  }
+
+  /** @internal */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#abort?.abort();
+    const deferred = this.#deferred;
+    if (deferred === undefined) return;
+    this.#deferred = undefined;
+    this.environment.pending(this.#run(deferred.reverse()));
+  }
+
+  async #run(works: (() => unknown)[]): Promise<void> {
+    for (const work of works) {
+      try {
+        const result = work();
+        if (isThenable(result)) await result;
+      } catch (err) {
+        this.environment.logger.error({ err, requestId: this.id }, 'deferred work failed');
+      }
+    }
+  }
+}
+
+function readQuery(search: string, limit: number): ParsedUrlQuery {
+  let separators = 0;
+  for (let i = search.indexOf('&'); i !== -1; i = search.indexOf('&', i + 1)) separators++;
+  if (separators >= limit) throw new HttpError(400, 'The query has too many parameters');
+  return parseQuery(search, '&', '=', { maxKeys: 0 });
+}

@@ -1,0 +1,71 @@
+import { HttpError, type Violation } from './errors.js';
+import type { Schema } from './metadata.js';
+import { isThenable } from './thenable.js';
+
+/** Input that is not what the parameter declares: 400, or -32602 in a call. */
+export class InvalidInput extends HttpError {
+  constructor(detail: string, errors: Violation[]) {
+    super(400, detail, { extensions: { errors } });
+  }
+}
+
+/** Turns an input into what the parameter declares, or throws an `HttpError` 400 that names the parameter. */
+export type Conversion = (value: unknown) => unknown;
+
+export function isSchema(value: unknown): value is Schema {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value;
+}
+
+/** The conversion to a declared type; undefined where the value is taken as it is. */
+export function convertTo(type: unknown, label: string, path: string): Conversion | undefined {
+  const refuse = (what: string): never => {
+    throw new InvalidInput(`${label} is not ${what}`, [{ path, message: `expected ${what}` }]);
+  };
+  const convert = CONVERSIONS.get(type);
+  if (convert === undefined) return undefined;
+  return (value) => (value === undefined ? undefined : convert(value, refuse));
+}
+
+/** The conversion that a Standard Schema makes; it may be asynchronous. */
+export function validateBy(schema: Schema, label: string, path: string): Conversion {
+  const { validate } = schema['~standard'];
+  const outcome = (result: Awaited<ReturnType<typeof validate>>): unknown => {
+    if (result.issues === undefined) return result.value;
+    const errors = result.issues.map((issue): Violation => {
+      const keys = (issue.path ?? []).map((key) => String(typeof key === 'object' ? key.key : key));
+      return { path: (path === '' ? keys : [path, ...keys]).join('.'), message: issue.message };
+    });
+    throw new InvalidInput(`${label} is not valid`, errors);
+  };
+  return (value) => {
+    const result = validate(value);
+    return isThenable(result) ? (result as Promise<never>).then(outcome) : outcome(result as never);
+  };
+}
+
+type Refuse = (what: string) => never;
+
+const CONVERSIONS = new Map<unknown, (value: unknown, refuse: Refuse) => unknown>([
+  [String, (value, refuse) => (typeof value === 'string' ? value : refuse('one text'))],
+  [Number, toNumber],
+  [Boolean, toBoolean],
+  [Date, toDate],
+  [Array, (value) => (Array.isArray(value) ? value : [value])],
+]);
+
+function toNumber(value: unknown, refuse: Refuse): number {
+  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN;
+  return Number.isFinite(number) ? number : refuse('a number');
+}
+
+function toBoolean(value: unknown, refuse: Refuse): boolean {
+  if (value === true || value === 'true' || value === '1') return true;
+  if (value === false || value === 'false' || value === '0') return false;
+  return refuse('true or false');
+}
+
+function toDate(value: unknown, refuse: Refuse): Date {
+  // Only RFC 3339 dates and times: what else Date understands differs by engine and by time zone.
+  const date = typeof value === 'string' && /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(value) ? new Date(value) : undefined;
+  return date !== undefined && !Number.isNaN(date.getTime()) ? date : refuse('a date such as 2026-01-31T12:00:00Z');
+}

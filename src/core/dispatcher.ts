@@ -1,0 +1,187 @@
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import Negotiator from 'negotiator';
+import { canonicalPath } from './canonical-path.js';
+import type { CompiledRoute } from './compile.js';
+import { compose, type Link } from './compose.js';
+import { Context, type Kind } from './context.js';
+import type { Environment } from './environment.js';
+import { Disconnected, HttpError } from './errors.js';
+import { concludeHttp } from './http.js';
+import { InFlight } from './in-flight.js';
+import { respondError } from './respond.js';
+import { Router, type Match, type Route } from './router.js';
+import { isThenable } from './thenable.js';
+
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
+
+/** Takes exchanges from the head of the request to the head of the answer: the same way for all kinds. */
+export class Dispatcher {
+  readonly inFlight: InFlight;
+  readonly handshakes: InFlight;
+  readonly #router = new Router();
+  readonly #nowhere: Route;
+  #draining = false;
+
+  constructor(
+    routes: readonly CompiledRoute[],
+    application: readonly Link[],
+    private readonly environment: Environment,
+  ) {
+    for (const route of routes) this.#router.add(route);
+    this.#nowhere = this.#fallback(application);
+    const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
+    this.inFlight = new InFlight(environment.timeouts.handler, expire);
+    this.handshakes = new InFlight(environment.timeouts.handshake, expire);
+  }
+
+  /** From now on new work is refused: 503, and the connection closes. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Answers a request, or opens an event stream for it. */
+  request(request: IncomingMessage, response: ServerResponse): void {
+    const { url = '/', method = 'GET' } = request;
+    const mark = url.indexOf('?');
+    const search = mark === -1 ? '' : url.slice(mark + 1);
+    let path = mark === -1 ? url : url.slice(0, mark);
+    try {
+      if (this.#draining) throw new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1', connection: 'close' } });
+      if (request.rawHeaders.length > this.environment.limits.headers * 2) {
+        throw new HttpError(431, 'The request has too many header fields', { headers: { connection: 'close' } });
+      }
+      path = canonicalPath(this.#originForm(path, request));
+      const match = this.#find(method, path, request);
+      const { route, params } = match ?? { route: this.#nowhere, params: NO_PARAMS };
+      const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
+      this.#run(ctx, route, this.inFlight);
+    } catch (error) {
+      const ctx = new Context('http', path, NO_PARAMS, request, response, this.environment, search);
+      this.#fail(ctx, error);
+    }
+  }
+
+  /** The route of a socket, if the path has one. @throws HttpError 400 for a malformed path. */
+  socketRoute(request: IncomingMessage): { match: Match; path: string; search: string } | undefined {
+    const { url = '/' } = request;
+    const mark = url.indexOf('?');
+    const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
+    const match = this.#router.find('websocket', 'GET', path, request.headers.host);
+    return match && { match, path, search: mark === -1 ? '' : url.slice(mark + 1) };
+  }
+
+  /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */
+  upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void): void {
+    if (this.#draining) return this.refuse(ctx, new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1' } }));
+    if (this.handshakes.size >= this.environment.limits.handshakes) {
+      return this.refuse(ctx, new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }));
+    }
+    this.#run(ctx, { ...route, conclude: (exchange) => (exchange.reached ? accept(exchange) : concludeHttp(exchange)) }, this.handshakes);
+  }
+
+  /** Answers an upgrade by an error. */
+  refuse(ctx: Context, error: unknown): void {
+    this.#fail(ctx, error);
+  }
+
+  #run(ctx: Context, route: Route, running: InFlight): void {
+    let result: unknown;
+    try {
+      result = route.chain(ctx);
+      if (!isThenable(result)) return route.conclude(ctx);
+    } catch (error) {
+      return this.#fail(ctx, error);
+    }
+    running.add(ctx);
+    result.then(
+      () => {
+        running.delete(ctx);
+        try {
+          if (ctx.ended || ctx.response.headersSent) ctx.outlet?.abandon();
+          if (!ctx.ended) route.conclude(ctx);
+        } catch (error) {
+          this.#fail(ctx, error);
+        }
+      },
+      (error: unknown) => {
+        running.delete(ctx);
+        this.#fail(ctx, error);
+      },
+    );
+  }
+
+  /** The one catch of an exchange: before the head an answer, after it a cut. */
+  #fail(ctx: Context, error: unknown): void {
+    ctx.outlet?.abandon();
+    const { response } = ctx;
+    if (error instanceof Disconnected) return void response.destroy();
+    const shown = this.environment.report(error, ctx);
+    if (response.writableEnded) return;
+    if (response.headersSent) return void response.destroy();
+    try {
+      respondError(ctx, shown);
+    } catch (err) {
+      this.environment.logger.error({ err, requestId: ctx.id }, 'the error could not be answered');
+      response.destroy();
+    }
+  }
+
+  #find(method: string, path: string, request: IncomingMessage): Match | undefined {
+    const { host, accept } = request.headers;
+    const find = (kind: Kind, verb: string): Match | undefined => this.#router.find(kind, verb, path, host);
+    if (method !== 'GET') return find('http', method) ?? (method === 'HEAD' ? find('http', 'GET') : undefined);
+    if (accept !== undefined && accept.includes('text/event-stream') && prefersStream(request)) {
+      const stream = find('sse', 'GET');
+      if (stream !== undefined) return stream;
+    }
+    return find('http', 'GET') ?? find('sse', 'GET') ?? this.#upgradeRequired(find('websocket', 'GET'));
+  }
+
+  /** A plain request for a socket's path: the same guard, and then 426. */
+  #upgradeRequired(match: Match | undefined): Match | undefined {
+    if (match === undefined) return undefined;
+    const conclude = (ctx: Context): void => {
+      if (!ctx.reached) return concludeHttp(ctx);
+      throw new HttpError(426, 'This resource is a WebSocket', { headers: { upgrade: 'websocket', connection: 'upgrade' } });
+    };
+    return { params: match.params, route: { ...match.route, kind: 'http', conclude } };
+  }
+
+  /** The target of a request to a proxy names its authority too (RFC 9112, 3.2.2): it is to be ours. */
+  #originForm(target: string, request: IncomingMessage): string {
+    if (target.startsWith('/')) return target;
+    if (target === '*' && request.method === 'OPTIONS') return '/';
+    const url = /^https?:\/\/([^/]*)(\/.*)?$/i.exec(target);
+    if (url === null || url[1] !== request.headers.host) throw new HttpError(400, 'The target of the request is malformed');
+    return url[2] ?? '/';
+  }
+
+  /** What no route answers still goes through the application's middleware: a preflight reaches its CORS. */
+  #fallback(application: readonly Link[]): Route {
+    const step = (ctx: Context): void => {
+      const allow = this.#router.allowed(ctx.path, ctx.headers.host);
+      if (allow.length === 0) throw new HttpError(404);
+      ctx.setHeader('allow', allow.join(', '));
+      if (ctx.method !== 'OPTIONS') throw new HttpError(405);
+      ctx.reached = true;
+    };
+    const chain = compose(application, step);
+    return { kind: 'http', verb: 'ALL', path: '*', host: undefined, name: 'no route', chain, conclude: concludeHttp };
+  }
+}
+
+/** Whether the client would rather have an event stream than another form of the resource. */
+function prefersStream(request: IncomingMessage): boolean {
+  const [best] = new Negotiator(request).mediaTypes(['text/event-stream', 'application/json', 'text/html', 'text/plain']);
+  return best === 'text/event-stream';
+}
+
+/** A response on the socket of an upgrade, so that middleware and refusals are those of every request. */
+export function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
+  response.once('finish', () => socket.end());
+  return response;
+}

@@ -1,0 +1,27 @@
+import type { IncomingMessage } from 'node:http';
+import type { Context } from './context.js';
+import type { HttpError } from './errors.js';
+import type { Channels } from '../live/channels.js';
+import type { Connections } from '../live/connections.js';
+import type { Logger } from './logger.js';
+import type { Limits, OriginPolicy, Timeouts } from './options.js';
+
+/** What all exchanges of one application share. */
+export interface Environment {
+  readonly logger: Logger;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  readonly origins: OriginPolicy;
+  readonly channels: Channels;
+  readonly connections: Connections;
+  /** The address of the client, behind the proxies that are trusted. */
+  address(request: IncomingMessage): string;
+  /** Whether the client's side of the connection is encrypted, by TLS or by a trusted proxy's word. */
+  secure(request: IncomingMessage): boolean;
+  /** The authority that the client asked for: `Host`, or a trusted proxy's `X-Forwarded-Host`. */
+  host(request: IncomingMessage): string | undefined;
+  /** Tells of an error: `onError`, then the log. Gives what the client may see of it. */
+  report(error: unknown, context: Context): HttpError;
+  /** Counts work that outlives its exchange, so that `close()` waits for it. */
+  pending(work: Promise<unknown>): void;
+}

@@ -1,0 +1,78 @@
+import type { IncomingMessage } from 'node:http';
+import type { Context } from './context.js';
+import { HttpError } from './errors.js';
+import type { OriginPolicy } from './options.js';
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
+
+/** Whether a request asks for a WebSocket, so that its route is looked for. All else is plain HTTP (RFC 9110, 7.8). */
+export function asksForWebSocket(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor !== 1 || request.httpVersionMinor < 1) return false;
+  return request.headers.upgrade?.trim().toLowerCase() === 'websocket';
+}
+
+/**
+ * Checks the opening handshake of RFC 6455, section 4.2.1, where a mistake is certain.
+ * @throws HttpError 400, 405 or 426.
+ */
+export function checkHandshake(request: IncomingMessage): void {
+  const { headers, method } = request;
+  if (method !== 'GET') throw new HttpError(405, 'A WebSocket is opened by GET', { headers: { allow: 'GET' } });
+  if (headers['sec-websocket-version'] !== '13') {
+    throw new HttpError(426, 'This server speaks version 13 of the WebSocket protocol', {
+      headers: { upgrade: 'websocket', 'sec-websocket-version': '13' },
+    });
+  }
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
+    throw new HttpError(400, 'A WebSocket handshake has no body');
+  }
+  if (count(request, 'sec-websocket-key') !== 1 || !KEY.test(headers['sec-websocket-key'] ?? '')) {
+    throw new HttpError(400, 'The Sec-WebSocket-Key is missing or malformed');
+  }
+  if (count(request, 'host') !== 1) throw new HttpError(400, 'A request has one Host');
+  offeredProtocols(request);
+}
+
+/** The subprotocols that the client offers, best first. @throws HttpError 400 for what is no list of tokens. */
+export function offeredProtocols(request: IncomingMessage): string[] {
+  const field = request.headers['sec-websocket-protocol'];
+  if (field === undefined) return [];
+  const offered = field.split(',').map((name) => name.trim());
+  if (new Set(offered).size !== offered.length || !offered.every((name) => TOKEN.test(name))) {
+    throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed');
+  }
+  return offered;
+}
+
+/**
+ * Keeps pages of other sites from opening sockets with the visitor's cookies: browsers send `Origin`, and
+ * ask nobody before they connect. Clients that are no browsers send none, and pass if they have no cookie either.
+ *
+ * @throws HttpError 403
+ */
+export function checkOrigin(ctx: Context, policy: OriginPolicy): void {
+  if (policy === '*') return;
+  const { headers } = ctx.request;
+  const origins = count(ctx.request, 'origin');
+  if (origins === 0 && (headers.cookie === undefined || headers['sec-fetch-site'] === 'same-origin')) return;
+  const { origin } = headers as { origin?: string };
+  if (origins === 1 && origin !== undefined && allows(ctx, policy, origin)) return;
+  throw new HttpError(403, 'The socket may not be opened from this origin');
+}
+
+function allows(ctx: Context, policy: Exclude<OriginPolicy, '*'>, origin: string): boolean {
+  if (typeof policy === 'function') return policy(origin, ctx);
+  if (policy !== 'same-origin') return policy.includes(origin);
+  const { environment, request } = ctx;
+  const host = environment.host(request);
+  if (host === undefined || host === '') return false;
+  const own = `${environment.secure(request) ? 'https' : 'http'}://${host}`;
+  return URL.canParse(own) && new URL(own).origin === origin;
+}
+
+function count({ rawHeaders }: IncomingMessage, name: string): number {
+  let found = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === name) found++;
+  return found;
+}

@@ -1,0 +1,41 @@
+import type { Step } from './compose.js';
+import type { Context } from './context.js';
+import { HttpError } from './errors.js';
+import { respond, respondError } from './respond.js';
+import { isThenable } from './thenable.js';
+
+/** What a method does in an exchange: parameters are read, the method is called, its value comes back. */
+export type Call = (ctx: Context) => unknown;
+
+/** The innermost of an HTTP route: what the method returns is the body. */
+export function httpStep(call: Call, status: number | undefined): Step {
+  return (ctx) => {
+    ctx.reached = true;
+    const value = call(ctx);
+    return isThenable(value) ? value.then((later) => decide(ctx, later, status)) : decide(ctx, value, status);
+  };
+}
+
+/** Sends the answer that was decided. */
+export function concludeHttp(ctx: Context): void {
+  if (ctx.answered) respond(ctx, ctx.answer);
+  else if (ctx.reached) respond(ctx, undefined);
+  else concludeRefusal(ctx);
+}
+
+/** Answers an exchange that middleware kept from its method: by what it sent, or by the status that it set. */
+export function concludeRefusal(ctx: Context): void {
+  const { response, explicitStatus } = ctx;
+  if (response.headersSent || response.writableEnded) return;
+  if (ctx.answered) respond(ctx, ctx.answer);
+  else if (explicitStatus >= 400) respondError(ctx, new HttpError(explicitStatus));
+  else if (explicitStatus !== 0) respond(ctx, undefined);
+  else throw new Error(`the middleware of ${ctx.method} ${ctx.path} neither called next() nor answered`);
+}
+
+/** Makes what a method returned the answer. What it sent by hand already stays. */
+function decide(ctx: Context, value: unknown, status: number | undefined): void {
+  if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
+  if (value === undefined) return;
+  ctx.send(value);
+}

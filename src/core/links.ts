@@ -1,0 +1,32 @@
+import type { Link, Middleware, MiddlewareClass, MiddlewareLike } from './compose.js';
+import { ConfigurationError } from './errors.js';
+import { Scope, type Class, type Injection } from './injection.js';
+
+/** A link of a chain, and the scoped classes that its middleware needs. */
+export interface ScopedLink extends Link {
+  readonly scoped: readonly string[];
+}
+
+/**
+ * Makes middleware callable: functions as they are, classes by their one instance, or by one for each exchange
+ * where their services are scoped. @throws ConfigurationError for what is neither.
+ */
+export function linkOf(middleware: MiddlewareLike, where: string, injection: Injection): ScopedLink {
+  if (!isClass(middleware)) {
+    return { name: middleware.name || 'anonymous middleware', run: middleware as Middleware, scoped: [] };
+  }
+  const { name } = middleware;
+  if (typeof middleware.prototype.use !== 'function') {
+    throw new ConfigurationError(`${where}: ${name} is no middleware: a class needs a method use(ctx, next)`);
+  }
+  const provider = injection.provider(middleware as Class<MiddlewareClass>, `the middleware of ${where}`);
+  const { instance, scoped } = provider;
+  if (instance !== undefined) return { name, run: (ctx, next) => instance.use(ctx, next), scoped };
+  return { name, run: (ctx, next) => provider.resolve((ctx.scope ??= new Scope(ctx))).use(ctx, next), scoped };
+}
+
+/** A class as opposed to a function: its `prototype` cannot be written, or holds a `use`. */
+function isClass(value: MiddlewareLike): value is Class<MiddlewareClass> & { prototype: Partial<MiddlewareClass> } {
+  const prototype = Object.getOwnPropertyDescriptor(value, 'prototype');
+  return prototype !== undefined && (prototype.writable === false || typeof prototype.value?.use === 'function');
+}

@@ -1,0 +1,163 @@
+import 'reflect-metadata';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { MiddlewareLike } from './compose.js';
+import type { Context, Kind } from './context.js';
+import { ConfigurationError } from './errors.js';
+import type { Class } from './injection.js';
+import type { OriginPolicy } from './options.js';
+
+/** Methods of RFC 9110 and RFC 5789 that routes may name. */
+export const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;
+export type Verb = (typeof VERBS)[number] | 'ALL';
+
+export interface ControllerOptions {
+  /** Only requests for this host reach the controller. */
+  host?: string;
+}
+
+/** How JSON is replaced on a socket: by MessagePack, say. */
+export interface Codec {
+  encode(value: unknown): string | Uint8Array;
+  decode(data: string | Buffer): unknown;
+}
+
+export interface WebSocketOptions {
+  /** Subprotocols that the route speaks, best first. */
+  protocols?: readonly string[];
+  codec?: Codec;
+  /** Sees errors of messages before they are answered; what it returns as an `HttpError` is answered instead. */
+  onError?: (error: unknown, context: Context) => unknown;
+  /** Which origins may open this socket; the application's policy by default. */
+  origins?: OriginPolicy;
+  /** Messages a second that one socket may send: more closes it with 1008. No limit by default. */
+  rate?: number;
+}
+
+export interface RpcOptions {
+  /** Lets calls of one socket overlap; their answers are told apart by id. */
+  concurrent?: boolean;
+}
+
+export type RouteMetadata =
+  | { kind: 'http'; verb: Verb; path: string }
+  | { kind: 'sse'; path: string }
+  | { kind: 'websocket'; path: string; options: WebSocketOptions }
+  | { kind: 'rpc'; name: string; options: RpcOptions };
+
+/** Reads one parameter of a method from the exchange; `message` is there on sockets. */
+export type Reader = (ctx: Context, message?: unknown) => unknown;
+
+/** Where a parameter stands, for its errors. */
+export interface ParameterSite {
+  readonly controller: Class;
+  readonly method: string;
+  readonly index: number;
+  readonly kind: Kind | 'rpc';
+  /** The full template of the route's path. */
+  readonly path: string;
+}
+
+/** What a parameter decorator says of its parameter. */
+export interface ParameterMetadata {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly read: (ctx: Context, ...args: unknown[]) => unknown;
+  /** The kinds in which it has a meaning; all of them by default. */
+  readonly kinds: readonly Kind[] | undefined;
+  /** Whether the value comes from the client: it is converted and validated. */
+  readonly input: boolean;
+  /** Whether it says the same for as long as a connection lives, so that it is read once. */
+  readonly stable: boolean;
+  /** What it takes for itself: it decides the form of a socket's method. */
+  readonly takes: 'body' | 'socket' | 'connection' | undefined;
+  /** Finds mistakes of the author at start-up. */
+  readonly check: ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined;
+}
+
+export interface MethodMetadata {
+  readonly routes: RouteMetadata[];
+  middleware: MiddlewareLike[];
+  readonly parameters: Map<number, ParameterMetadata>;
+  status: number | undefined;
+  unguarded: string | undefined;
+}
+
+export interface ClassMetadata {
+  controller: { path: string; options: ControllerOptions } | undefined;
+  middleware: MiddlewareLike[];
+  readonly methods: Map<string, MethodMetadata>;
+}
+
+export type Schema = StandardSchemaV1;
+
+const classes = new WeakMap<object, ClassMetadata>();
+
+/** What the decorators of this very class have written, made on first use. */
+export function classMetadata(target: object): ClassMetadata {
+  let metadata = classes.get(target);
+  if (metadata === undefined) {
+    metadata = { controller: undefined, middleware: [], methods: new Map() };
+    classes.set(target, metadata);
+  }
+  return metadata;
+}
+
+/** What the decorators of a method have written. `prototype` is what a method's decorator is given. */
+export function methodMetadata(prototype: object, method: string | symbol): MethodMetadata {
+  if (typeof prototype === 'function') {
+    throw new ConfigurationError(`${prototype.name}.${String(method)} is static: routes are methods of instances`);
+  }
+  if (typeof method === 'symbol') {
+    throw new ConfigurationError(`${prototype.constructor.name}: a route takes a method with a name, not a symbol`);
+  }
+  const { methods } = classMetadata(prototype.constructor);
+  let metadata = methods.get(method);
+  if (metadata === undefined) {
+    metadata = { routes: [], middleware: [], parameters: new Map(), status: undefined, unguarded: undefined };
+    methods.set(method, metadata);
+  }
+  return metadata;
+}
+
+/** A controller with all that its base classes say. */
+export interface ControllerMetadata {
+  readonly path: string;
+  readonly options: ControllerOptions;
+  readonly middleware: readonly MiddlewareLike[];
+  readonly methods: ReadonlyMap<string, MethodMetadata>;
+}
+
+/**
+ * Joins what a class and its bases say: middleware of a base runs first; a method that a derived class
+ * overrides keeps its routes, parameters and middleware unless the derived class writes its own.
+ */
+export function controllerMetadata(target: Class): ControllerMetadata | undefined {
+  const lineage: ClassMetadata[] = [];
+  for (let c: unknown = target; typeof c === 'function' && c !== Function.prototype; c = Object.getPrototypeOf(c)) {
+    const own = classes.get(c);
+    if (own !== undefined) lineage.unshift(own);
+  }
+  const controller = lineage.findLast((own) => own.controller !== undefined)?.controller;
+  if (controller === undefined) return undefined;
+  const methods = new Map<string, MethodMetadata>();
+  for (const own of lineage) {
+    for (const [name, method] of own.methods) methods.set(name, inherit(methods.get(name), method));
+  }
+  return { ...controller, middleware: lineage.flatMap((own) => own.middleware), methods };
+}
+
+function inherit(base: MethodMetadata | undefined, own: MethodMetadata): MethodMetadata {
+  if (base === undefined) return own;
+  return {
+    routes: own.routes.length > 0 ? own.routes : base.routes,
+    middleware: own.middleware.length > 0 ? own.middleware : base.middleware,
+    parameters: own.parameters.size > 0 ? own.parameters : base.parameters,
+    status: own.status ?? base.status,
+    unguarded: own.unguarded ?? base.unguarded,
+  };
+}
+
+/** The types that the compiler emitted for a method's parameters; undefined where it emits none. */
+export function declaredTypes(target: Class, method: string): readonly unknown[] | undefined {
+  return Reflect.getMetadata('design:paramtypes', target.prototype as object, method) as unknown[] | undefined;
+}

@@ -1,0 +1,124 @@
+import type { DependencyContainer } from 'tsyringe';
+import type { Context } from './context.js';
+import type { Class } from './injection.js';
+import type { Logger } from './logger.js';
+import type { MiddlewareLike } from './compose.js';
+import { ConfigurationError } from './errors.js';
+
+/** Bounds on what a client may send. Sizes are bytes. */
+export interface Limits {
+  /** The body of a request: 1 MiB. More is a 413. */
+  body: number;
+  /** One WebSocket message: 64 KiB. More closes the socket with 1009. */
+  message: number;
+  /** The head of a request, request line and header fields together: 16 KiB. More is a 431. */
+  head: number;
+  /** Header fields of one request: 200. More is a 431. */
+  headers: number;
+  /** Parameters of one query: 1,000. More is a 400. */
+  query: number;
+  /** Upgrades whose middleware still runs: 1,000. Further ones are a 503. */
+  handshakes: number;
+  /** What may wait in memory for one slow reader: 1 MiB. */
+  buffered: number;
+}
+
+/** Times in milliseconds. */
+export interface Timeouts {
+  /** Until the head of a request is there: 15 s. */
+  headers: number;
+  /** Until the whole request is there: 60 s. */
+  request: number;
+  /** How long an idle connection is kept for the next request: 10 s. */
+  keepAlive: number;
+  /** Until a handler has answered: 60 s, then a 503. */
+  handler: number;
+  /** Until the middleware of an upgrade has decided: 10 s, then a 503. */
+  handshake: number;
+  /** Until the peer has answered a close frame: 5 s. */
+  close: number;
+}
+
+/** Which pages of other sites may open sockets: none, all, a list of origins, or a function that decides. */
+export type OriginPolicy =
+  | 'same-origin'
+  | '*'
+  | readonly string[]
+  | ((origin: string, context: Context) => boolean);
+
+export interface AppOptions {
+  controllers: readonly Class[];
+  /** Runs around every exchange, in order: before the middleware of class and method. */
+  middleware?: readonly MiddlewareLike[];
+  /** The parent of the application's own container; tsyringe's global one by default. */
+  container?: DependencyContainer;
+  /** pino, or anything of its shape. By default warnings and errors go to standard error. */
+  logger?: Logger | false;
+  /** Sees every error of every exchange. What it returns as an `HttpError` is answered instead. */
+  onError?: (error: unknown, context: Context) => unknown;
+  limits?: Partial<Limits>;
+  timeouts?: Partial<Timeouts>;
+  /** Milliseconds between two pings of an open connection: 25 s. A peer silent for two of them is gone. */
+  heartbeat?: number;
+  /** Who may open sockets from a browser; `'same-origin'` by default. A route may have its own. */
+  origins?: OriginPolicy;
+  /** Proxies whose `X-Forwarded-*` is believed: addresses, subnets, or `loopback`, `uniquelocal`. None by default. */
+  trustProxy?: string | readonly string[];
+  /** permessage-deflate (RFC 7692) on sockets. Off by default: it costs memory for each of them. */
+  deflate?: boolean;
+}
+
+export const LIMITS: Limits = {
+  body: 1_048_576,
+  message: 65_536,
+  head: 16_384,
+  headers: 200,
+  query: 1_000,
+  handshakes: 1_000,
+  buffered: 1_048_576,
+};
+
+export const TIMEOUTS: Timeouts = {
+  headers: 15_000,
+  request: 60_000,
+  keepAlive: 10_000,
+  handler: 60_000,
+  handshake: 10_000,
+  close: 5_000,
+};
+
+const KNOWN: ReadonlySet<string> = new Set<keyof AppOptions>([
+  'controllers',
+  'middleware',
+  'container',
+  'logger',
+  'onError',
+  'limits',
+  'timeouts',
+  'heartbeat',
+  'origins',
+  'trustProxy',
+  'deflate',
+]);
+
+/** Refuses options that are misspelt, so that a limit that was meant is not a limit that is missing. */
+export function checkOptions(options: AppOptions): void {
+  unknownKeys(options, KNOWN, 'createApp');
+  unknownKeys(options.limits ?? {}, new Set(Object.keys(LIMITS)), 'createApp, limits');
+  unknownKeys(options.timeouts ?? {}, new Set(Object.keys(TIMEOUTS)), 'createApp, timeouts');
+  if (!Array.isArray(options.controllers)) {
+    throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
+  }
+  for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts })) {
+    if (typeof value !== 'number' || !(value > 0)) {
+      throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
+    }
+  }
+}
+
+function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {
+  for (const key of Object.keys(given)) {
+    if (known.has(key)) continue;
+    throw new ConfigurationError(`${where}: there is no option \`${key}\`; there are ${[...known].join(', ')}`);
+  }
+}

@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import proxyAddress from '@fastify/proxy-addr';
+
+/** What a request says of its client's side, where proxies are trusted to tell. */
+export interface Origination {
+  address(request: IncomingMessage): string;
+  secure(request: IncomingMessage): boolean;
+  host(request: IncomingMessage): string | undefined;
+}
+
+/** Believes `X-Forwarded-*` only from the peers that are named; from all others it is what a client made up. */
+export function origination(trusted: string | readonly string[] | undefined): Origination {
+  if (trusted === undefined || trusted.length === 0) {
+    return { address: ({ socket }) => socket.remoteAddress ?? '', secure: isEncrypted, host };
+  }
+  const trust = proxyAddress.compile(typeof trusted === 'string' ? trusted.split(/\s*,\s*/) : [...trusted]);
+  const believed = ({ socket }: IncomingMessage): boolean => trust(socket.remoteAddress ?? '', 0);
+  return {
+    address: (request) => proxyAddress(request, trust),
+    secure: (request) => {
+      const protocol = believed(request) ? last(request.headers['x-forwarded-proto']) : undefined;
+      return protocol === undefined ? isEncrypted(request) : protocol === 'https';
+    },
+    host: (request) => (believed(request) ? last(request.headers['x-forwarded-host']) : undefined) ?? host(request),
+  };
+}
+
+function isEncrypted({ socket }: IncomingMessage): boolean {
+  return (socket as Partial<TLSSocket>).encrypted === true;
+}
+
+function host({ headers }: IncomingMessage): string | undefined {
+  return headers.host;
+}
+
+/** The value that the nearest proxy has written. */
+function last(field: string | string[] | undefined): string | undefined {
+  return (Array.isArray(field) ? field.at(-1) : field)?.split(',').at(-1)?.trim();
+}

@@ -1,0 +1,124 @@
+import type { Readable } from 'node:stream';
+import { readBody, type BodyForm } from './body.js';
+import type { Kind } from './context.js';
+import { convertTo, isSchema, validateBy, type Conversion } from './convert.js';
+import { ConfigurationError } from './errors.js';
+import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
+import { isThenable } from './thenable.js';
+
+/** One parameter of a method in one kind: how it is read, and how often. */
+export interface BoundParameter {
+  readonly read: Reader;
+  /** `head`: once, before the head. `call`: for each message or call. `body`: from the message. `outlet`: what has opened. */
+  readonly from: 'head' | 'call' | 'body' | 'outlet';
+  /** The declared or given type, for the codec. */
+  readonly type: unknown;
+}
+
+const CONSTRUCTORS: ReadonlySet<unknown> = new Set([String, Number, Boolean, Date]);
+const BYTES: ReadonlySet<unknown> = new Set([Buffer, Uint8Array]);
+
+/** Whether a type asks for bytes as they came. */
+export function isBytes(type: unknown): boolean {
+  return BYTES.has(type);
+}
+
+/**
+ * Binds the parameters of a method for one kind.
+ * @throws ConfigurationError for what has no meaning there, naming class, method, position and remedy.
+ */
+export function bindParameters(
+  parameters: ReadonlyMap<number, ParameterMetadata>,
+  site: Omit<ParameterSite, 'index'>,
+): BoundParameter[] {
+  const { controller, method } = site;
+  const declared = declaredTypes(controller, method);
+  const { length } = (controller.prototype as Record<string, () => unknown>)[method] ?? { length: 0 };
+  const count = Math.max(length, ...[...parameters.keys()].map((index) => index + 1));
+  return Array.from({ length: count }, (_, index) => {
+    const metadata = parameters.get(index);
+    const at = { ...site, index };
+    if (metadata === undefined) {
+      throw mistake(at, 'has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say');
+    }
+    return bind(metadata, at, declared);
+  });
+}
+
+function bind(metadata: ParameterMetadata, site: ParameterSite, declared: readonly unknown[] | undefined): BoundParameter {
+  const call = `@${metadata.name}(${metadata.args.map(show).join(', ')})`;
+  const kind: Kind = site.kind === 'rpc' ? 'websocket' : site.kind;
+  if (metadata.kinds !== undefined && !metadata.kinds.includes(kind)) {
+    throw mistake(site, `is ${call}, which has no meaning in ${LABELS[kind]}: it works in ${metadata.kinds.map((k) => LABELS[k]).join(' and ')}`);
+  }
+  if (metadata.takes === 'socket' && site.kind === 'rpc') {
+    throw mistake(site, `is ${call}, which has no meaning in a call: take @Connection() to send to its socket`);
+  }
+  const wrong = metadata.check?.(site, ...metadata.args);
+  if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
+  const given = metadata.args.find((arg) => isSchema(arg) || CONSTRUCTORS.has(arg) || BYTES.has(arg));
+  const whole = metadata.takes !== 'body' && typeof metadata.args[0] !== 'string';
+  if (metadata.input && given === undefined && !whole && declared === undefined) {
+    throw mistake(
+      site,
+      `is ${call}, but the compiler emitted no type for it. Compile with tsc and "emitDecoratorMetadata": true ` +
+        '(tsx, esbuild and type stripping emit none), or give the type or a schema: ' +
+        `@${metadata.name}(${[...metadata.args.map(show), 'String'].join(', ')})`,
+    );
+  }
+  const type = given !== undefined && !isSchema(given) ? given : declared?.[site.index];
+  const convert = metadata.input ? conversion(metadata, given, whole ? undefined : type) : undefined;
+  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), type: isSchema(given) ? undefined : type };
+}
+
+function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): BoundParameter['from'] {
+  if (takes === 'body') return 'body';
+  if (takes !== undefined && site.kind !== 'sse') return 'outlet';
+  return stable ? 'head' : 'call';
+}
+
+function conversion({ name, args, takes }: ParameterMetadata, given: unknown, type: unknown): Conversion | undefined {
+  const input = typeof args[0] === 'string' ? args[0] : '';
+  const label = takes === 'body' ? 'The body' : input === '' ? `@${name}()` : `@${name}('${input}')`;
+  return isSchema(given) ? validateBy(given, label, input) : convertTo(type, label, input);
+}
+
+function reader(metadata: ParameterMetadata, site: ParameterSite, type: unknown, convert: Conversion | undefined): Reader {
+  const source = metadata.takes === 'body' ? bodyReader(site, type) : plainReader(metadata);
+  if (convert === undefined) return source;
+  return (ctx, message) => {
+    const value = source(ctx, message);
+    return isThenable(value) ? value.then(convert) : convert(value);
+  };
+}
+
+function plainReader({ read, args }: ParameterMetadata): Reader {
+  const [first] = args;
+  // Calls with as many arguments as there are: spreading them would cost each request.
+  if (args.length === 0) return (ctx) => read(ctx);
+  return args.length === 1 ? (ctx) => read(ctx, first) : (ctx) => read(ctx, ...args);
+}
+
+function bodyReader(site: ParameterSite, type: unknown): Reader {
+  if (site.kind !== 'http') return (_ctx, message) => message;
+  const form: BodyForm = type === String ? 'text' : BYTES.has(type) ? 'bytes' : 'parsed';
+  return (ctx) => readBody(ctx.request, form as 'parsed', ctx.environment.limits.body) as Promise<unknown> | Readable;
+}
+
+function show(arg: unknown): string {
+  if (typeof arg === 'string') return `'${arg}'`;
+  if (isSchema(arg)) return 'schema';
+  if (typeof arg === 'function') return arg.name;
+  const { template, name } = (arg ?? {}) as { template?: string; name?: string };
+  return template ?? name ?? String(arg);
+}
+
+function mistake({ controller, method, index }: ParameterSite, what: string): ConfigurationError {
+  return new ConfigurationError(`${controller.name}.${method}, parameter ${index}, ${what}`);
+}
+
+const LABELS: Record<Kind, string> = {
+  http: 'an HTTP method',
+  sse: 'an @Sse method',
+  websocket: 'a @WebSocket method',
+};

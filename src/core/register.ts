@@ -1,0 +1,11 @@
+/**
+ * The application's own types, given once by declaration merging:
+ * `declare module 'coequal' { interface Register { user: Account; session: { cart: string[] } } }`
+ */
+export interface Register {}
+
+/** The type of the signed-in user: `unknown` until it is registered. */
+export type RegisteredUser = Register extends { user: infer U } ? U : unknown;
+
+/** The type of what a session holds: any record until it is registered. */
+export type RegisteredSession = Register extends { session: infer S } ? S : Record<string, unknown>;

@@ -1,0 +1,95 @@
+import FindMyWay from 'find-my-way';
+import type { Kind, Context } from './context.js';
+import { ConfigurationError } from './errors.js';
+import { VERBS } from './metadata.js';
+
+/** One kind of answer on one path: what start-up has folded from the decorators. */
+export interface Route {
+  readonly kind: Kind;
+  /** The method of the request; GET for streams and sockets. */
+  readonly verb: string;
+  /** The full template of the path. */
+  readonly path: string;
+  readonly host: string | undefined;
+  /** `RoomController.show`, as errors and logs name it. */
+  readonly name: string;
+  /** Makes the head: middleware, then what the kind does. */
+  readonly chain: (ctx: Context) => unknown;
+  /** Sends the head that was decided, and goes on as the kind does. */
+  readonly conclude: (ctx: Context) => void;
+}
+
+export interface Match {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+type Tree = FindMyWay.Instance<FindMyWay.HTTPVersion.V1>;
+
+// A parameter as long as the longest head is still a parameter; limits.head bounds it.
+const MAX_PARAMETER = 1 << 20;
+
+/** Finds routes by canonical path: one tree for each kind. */
+export class Router {
+  readonly #trees: Record<Kind, Tree> = { http: tree(), sse: tree(), websocket: tree() };
+  readonly #names = new Map<string, string>();
+  #hosts = false;
+
+  /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
+  add(route: Route): void {
+    const { kind, verb, path, host, name } = route;
+    const key = `${kind} ${verb} ${host ?? ''} ${path.replace(/:\w+/g, ':')}`;
+    const other = this.#names.get(key);
+    if (other !== undefined) {
+      throw new ConfigurationError(
+        `${name} and ${other} both answer ${label(kind, verb)} ${path}: change the path of one, or remove it`,
+      );
+    }
+    this.#names.set(key, name);
+    if (host !== undefined) this.#hosts = true;
+    const methods = verb === 'ALL' ? [...VERBS] : [verb as FindMyWay.HTTPMethod];
+    try {
+      this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, route);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ConfigurationError(`${name}: the router refuses ${label(kind, verb)} ${path}: ${why}`, { cause });
+    }
+  }
+
+  find(kind: Kind, verb: string, path: string, host: string | undefined): Match | undefined {
+    const found = this.#trees[kind].find(
+      verb as FindMyWay.HTTPMethod,
+      path,
+      this.#hosts && host !== undefined ? { host } : undefined,
+    );
+    return found === null ? undefined : { route: found.store as Route, params: found.params as Match['params'] };
+  }
+
+  /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */
+  allowed(path: string, host: string | undefined): string[] {
+    const verbs = new Set<string>(VERBS.filter((verb) => this.find('http', verb, path, host) !== undefined));
+    const opens = this.find('sse', 'GET', path, host) ?? this.find('websocket', 'GET', path, host);
+    if (opens !== undefined) verbs.add('GET');
+    if (verbs.has('GET')) verbs.add('HEAD');
+    if (verbs.size > 0) verbs.add('OPTIONS');
+    return [...verbs];
+  }
+}
+
+/** `GET`, `SSE` or `WebSocket`, as people call it. */
+export function label(kind: Kind, verb: string): string {
+  return kind === 'http' ? verb : kind === 'sse' ? 'SSE' : 'WebSocket';
+}
+
+/** Joins templates of class and method. */
+export function joinPaths(...parts: string[]): string {
+  const joined = parts.flatMap((part) => part.split('/')).filter((segment) => segment !== '');
+  return `/${joined.join('/')}`;
+}
+
+function tree(): Tree {
+  return FindMyWay({ maxParamLength: MAX_PARAMETER });
+}
+
+// The tree demands a function; ours stands in the store beside it.
+const NOTHING = (): void => undefined;

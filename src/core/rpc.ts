@@ -1,0 +1,162 @@
+import { json } from '../live/format.js';
+import type { RawMessage } from '../live/inbox.js';
+import type { Socket } from '../live/socket.js';
+import type { Step } from './compose.js';
+import { Context } from './context.js';
+import { InvalidInput } from './convert.js';
+import { HttpError, problem } from './errors.js';
+import { parseJson } from './json.js';
+import { isThenable } from './thenable.js';
+
+/** One method that calls may name. */
+export interface Procedure {
+  readonly chain: Step;
+  readonly concurrent: boolean;
+}
+
+type Id = string | number | null;
+
+interface Answer {
+  jsonrpc: '2.0';
+  id: Id;
+  result?: unknown;
+  error?: { code: number; message: string; data?: unknown };
+}
+
+const PARSE_ERROR = -32700;
+const INVALID_REQUEST = -32600;
+const METHOD_NOT_FOUND = -32601;
+const INVALID_PARAMS = -32602;
+const INTERNAL_ERROR = -32603;
+const SERVER_ERROR = -32000;
+
+const MAX_BATCH = 100;
+/** Calls of one socket that may overlap; with more of them the next message waits. */
+const MAX_CONCURRENT = 32;
+
+/** The `@Rpc` methods of a class, called by JSON-RPC 2.0 messages on its sockets. */
+export class Calls {
+  readonly #running = new WeakMap<Socket, number>();
+
+  constructor(readonly procedures: ReadonlyMap<string, Procedure>) {}
+
+  /** Whether a message is meant as a call, on a socket that takes other messages too. */
+  recognises({ data, binary }: RawMessage): boolean {
+    return !binary && data.includes('"jsonrpc"');
+  }
+
+  /** Answers a message; what it gives is awaited before the next message is handled. */
+  answer(socket: Socket, { data, binary }: RawMessage): unknown {
+    let request: unknown;
+    try {
+      if (binary) throw new HttpError(400, 'Calls are text');
+      request = parseJson(data);
+    } catch (error) {
+      return this.#send(socket, failure(null, PARSE_ERROR, 'Parse error', (error as Error).message));
+    }
+    if (Array.isArray(request)) return this.#batch(socket, request);
+    return settled(this.#call(socket, request), (answer) => this.#send(socket, answer));
+  }
+
+  /** A batch is answered at once, when all of its calls are done; they run one after the other. */
+  async #batch(socket: Socket, requests: unknown[]): Promise<void> {
+    if (requests.length === 0 || requests.length > MAX_BATCH) {
+      return this.#send(socket, failure(null, INVALID_REQUEST, `A batch has 1 to ${MAX_BATCH} calls`));
+    }
+    const answers: Answer[] = [];
+    for (const request of requests) {
+      const answer = await this.#call(socket, request, true);
+      if (answer !== undefined) answers.push(answer);
+    }
+    if (answers.length > 0) socket.send(json(answers));
+  }
+
+  /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
+  #call(socket: Socket, request: unknown, inBatch = false): Answer | undefined | Promise<Answer | undefined> {
+    if (!isRequest(request)) return failure(idOf(request), INVALID_REQUEST, 'Invalid Request');
+    const { method, params, id } = request;
+    const reply = (answer: Answer): Answer | undefined => (id === undefined ? undefined : answer);
+    const procedure = this.procedures.get(method);
+    if (procedure === undefined) return reply(failure(id ?? null, METHOD_NOT_FOUND, 'Method not found'));
+    const ctx = callContext(socket);
+    const succeed = (): Answer | undefined => {
+      ctx.end();
+      return reply({ jsonrpc: '2.0', id: id ?? null, result: ctx.answer ?? null });
+    };
+    const fail = (error: unknown): Answer | undefined => {
+      ctx.end();
+      return reply(errorAnswer(ctx, id ?? null, error));
+    };
+    try {
+      ctx.message = params;
+      const result = procedure.chain(ctx);
+      if (!isThenable(result)) return succeed();
+      const answer = Promise.resolve(result).then(succeed, fail);
+      return procedure.concurrent && !inBatch ? this.#overlap(socket, answer) : answer;
+    } catch (error) {
+      return fail(error);
+    }
+  }
+
+  /** Lets the next message go on while this call runs; its answer follows when it is there. */
+  #overlap(socket: Socket, answer: Promise<Answer | undefined>): undefined | Promise<undefined> {
+    const running = (this.#running.get(socket) ?? 0) + 1;
+    this.#running.set(socket, running);
+    const done = answer.then((value) => {
+      this.#running.set(socket, (this.#running.get(socket) ?? 1) - 1);
+      this.#send(socket, value);
+      return undefined;
+    });
+    return running < MAX_CONCURRENT ? undefined : done;
+  }
+
+  #send(socket: Socket, answer: Answer | undefined): void {
+    if (answer === undefined) return;
+    let text: string;
+    try {
+      text = json(answer);
+    } catch (error) {
+      text = json(errorAnswer(socket.context, answer.id, error));
+    }
+    socket.send(text);
+  }
+}
+
+/** A context for one call: it shares who the connection is from, and has an answer of its own. */
+function callContext(socket: Socket): Context {
+  const { kind, path, params, request, response, environment, search } = socket.context;
+  return new Context(kind, path, params, request, response, environment, search).callOn(socket.context);
+}
+
+function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
+  const shown = ctx.environment.report(error, ctx);
+  const data = problem(shown, ctx.id);
+  if (error instanceof InvalidInput) return failure(id, INVALID_PARAMS, shown.message, data);
+  if (error instanceof HttpError || shown.status !== 500) return failure(id, SERVER_ERROR, shown.message, data);
+  return failure(id, INTERNAL_ERROR, 'Internal error', data);
+}
+
+function failure(id: Id, code: number, message: string, data?: unknown): Answer {
+  return { jsonrpc: '2.0', error: data === undefined ? { code, message } : { code, message, data }, id };
+}
+
+function isRequest(value: unknown): value is { method: string; params?: unknown; id?: Id } {
+  if (typeof value !== 'object' || value === null) return false;
+  const { jsonrpc, method, params, id } = value as Record<string, unknown>;
+  if (jsonrpc !== '2.0' || typeof method !== 'string') return false;
+  if (params !== undefined && (typeof params !== 'object' || params === null)) return false;
+  return id === undefined || isId(id);
+}
+
+function isId(id: unknown): id is Id {
+  return id === null || typeof id === 'string' || (typeof id === 'number' && Number.isFinite(id));
+}
+
+function idOf(request: unknown): Id {
+  const id = typeof request === 'object' && request !== null ? (request as { id?: unknown }).id : undefined;
+  return isId(id) ? id : null;
+}
+
+function settled<T>(value: T | Promise<T>, then: (value: T) => void): unknown {
+  return isThenable(value) ? (value as Promise<T>).then(then) : then(value);
+}

@@ -1,0 +1,101 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Channel } from '../live/channel.js';
+import { EventStream } from '../live/event-stream.js';
+import type { Step } from './compose.js';
+import type { Context } from './context.js';
+import { concludeRefusal, type Call } from './http.js';
+import { pump } from './pump.js';
+import { isAsyncIterable } from './respond.js';
+import { isThenable } from './thenable.js';
+
+/** Milliseconds for which a stream's head waits for the first event: a failure before it is still an answer. */
+const FIRST_EVENT = 250;
+
+/** The innermost of an event stream: the method runs before the head, so that what it throws is an answer. */
+export function sseStep(call: Call, status: number | undefined): Step {
+  return (ctx) => {
+    ctx.reached = true;
+    if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
+    const stream = new EventStream(ctx);
+    if (ctx.answered) stream.send(ctx.answer);
+    ctx.outlet = stream;
+    const value = call(ctx);
+    return isThenable(value) ? value.then((later) => begin(ctx, stream, later)) : begin(ctx, stream, value);
+  };
+}
+
+/** Sends the head, and lets the events flow. */
+export function concludeSse(ctx: Context): void {
+  if (!(ctx.outlet instanceof EventStream)) return concludeRefusal(ctx);
+  ctx.outlet.open();
+  ctx.environment.connections.add(ctx.outlet);
+  if (ctx.deadline !== undefined) ctx.outlet.expires(ctx.deadline);
+  const source = ctx.answer;
+  if (source instanceof Begun) run(ctx, ctx.outlet, source);
+}
+
+/** A source whose first value has been asked for already. */
+class Begun implements AsyncIterator<unknown> {
+  #first: Promise<IteratorResult<unknown>> | undefined;
+
+  constructor(readonly source: AsyncIterator<unknown>) {
+    this.#first = source.next();
+  }
+
+  /** Resolves with the first value, or after a while without one. @throws what the source throws first. */
+  async settled(): Promise<void> {
+    const patience = new AbortController();
+    const late = wait(FIRST_EVENT, undefined, { ref: false, signal: patience.signal }).catch(() => undefined);
+    try {
+      await Promise.race([this.#first, late]);
+    } finally {
+      patience.abort();
+    }
+  }
+
+  next(): Promise<IteratorResult<unknown>> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? this.source.next();
+  }
+
+  /** Tells the source that nobody reads. It may be stuck: nobody waits for its answer. */
+  cancel(): void {
+    this.return().catch(() => undefined);
+  }
+
+  async return(): Promise<IteratorResult<unknown>> {
+    return (await this.source.return?.()) ?? { done: true, value: undefined };
+  }
+}
+
+function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (value instanceof Channel) {
+    value.subscribe(stream);
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || !isAsyncIterable(value)) {
+    stream.send(value);
+    return undefined;
+  }
+  const source = new Begun(value[Symbol.asyncIterator]());
+  ctx.answer = source;
+  // Where middleware fails after all, or the client leaves, nobody pumps: the source is told all the same.
+  ctx.defer(() => source.cancel());
+  return source.settled();
+}
+
+/** Pumps at the reader's pace; the stream ends with its source. */
+function run(ctx: Context, stream: EventStream, source: Begun): void {
+  const emit = (value: unknown): unknown => (stream.send(value) ? undefined : stream.drained());
+  const work = pump(source, emit, ctx.signal).then(
+    () => stream.close(),
+    (error: unknown) => {
+      // A source that was aborted because the client has left did as it was told.
+      if (!(stream.closed !== undefined && (error as Error).name === 'AbortError')) ctx.environment.report(error, ctx);
+      stream.terminate();
+    },
+  );
+  ctx.environment.pending(work);
+}

@@ -1,0 +1,128 @@
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import type { Socket as NetSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
+import { EVENTS_PROTOCOL } from '../live/format.js';
+import { Peer } from '../live/socket.js';
+import type { CompiledRoute } from './compile.js';
+import { Context } from './context.js';
+import { responseOn, type Dispatcher } from './dispatcher.js';
+import type { Environment } from './environment.js';
+import { asksForWebSocket, checkHandshake } from './handshake.js';
+
+/** The upgrade's way: the route of every request, and then the 101. */
+export class Upgrader {
+  readonly #server: WsServer<typeof Peer>;
+  /** Header fields that middleware set, by the request that they answer. */
+  readonly #fields = new WeakMap<IncomingMessage, string[]>();
+  readonly #protocols = new WeakMap<IncomingMessage, readonly string[]>();
+
+  constructor(
+    private readonly http: Server,
+    private readonly dispatcher: Dispatcher,
+    private readonly environment: Environment,
+    deflate: boolean,
+  ) {
+    // ws's own declarations do not know `closeTimeout` yet.
+    const options: ServerOptions<typeof Peer> & { closeTimeout: number } = {
+      noServer: true,
+      clientTracking: false,
+      WebSocket: Peer,
+      maxPayload: environment.limits.message,
+      perMessageDeflate: deflate,
+      closeTimeout: environment.timeouts.close,
+      handleProtocols: (offered, request) =>
+        [...(this.#protocols.get(request) ?? []), EVENTS_PROTOCOL].find((name) => offered.has(name)) ?? false,
+    };
+    this.#server = new WebSocketServer(options);
+    this.#server.on('headers', (lines, request) => lines.push(...(this.#fields.get(request) ?? [])));
+  }
+
+  /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Before anything is awaited: a reset of the connection is an event, and without a listener an exception.
+    socket.on('error', () => socket.destroy());
+    if (socket.destroyed) return;
+    let found: ReturnType<Dispatcher['socketRoute']>;
+    let failure: unknown;
+    try {
+      found = asksForWebSocket(request) ? this.dispatcher.socketRoute(request) : undefined;
+    } catch (error) {
+      failure = error;
+    }
+    if (found === undefined && failure === undefined) return this.#ignore(request, socket, head);
+    const { match, path = '/', search = '' } = found ?? {};
+    const response = responseOn(socket, request);
+    const ctx = new Context('websocket', path, match?.params ?? {}, request, response, this.environment, search);
+    ctx.watch(socket);
+    if (match === undefined) return this.dispatcher.refuse(ctx, failure);
+    try {
+      checkHandshake(request);
+    } catch (error) {
+      return this.dispatcher.refuse(ctx, error);
+    }
+    const route = match.route as CompiledRoute;
+    this.dispatcher.upgrade(ctx, route, () => this.#accept(ctx, route, socket, head));
+  }
+
+  /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
+  #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer): void {
+    const { request, response } = ctx;
+    const { socket: socketRoute } = route;
+    if (socketRoute === undefined || socket.destroyed || response.headersSent) return;
+    this.#fields.set(request, fieldsOf(response));
+    this.#protocols.set(request, socketRoute.protocols);
+    response.detachSocket(socket as NetSocket);
+    // Express middleware saves its session when the response ends; without a socket nothing is written.
+    response.end();
+    ctx.response = SENT;
+    (socket as Partial<NetSocket>).setTimeout?.(0);
+    (socket as Partial<NetSocket>).setNoDelay?.(true);
+    this.#server.handleUpgrade(request, socket, head, (peer) => {
+      const opened = socketRoute.open(ctx, peer, socket);
+      this.environment.connections.add(opened);
+      if (ctx.deadline !== undefined) opened.expires(ctx.deadline);
+      socketRoute.start(ctx, opened);
+    });
+  }
+
+  /**
+   * An upgrade that is not offered is served as plain HTTP (RFC 9110, section 7.8). Node has taken its parser
+   * off the socket, so the request is put back before what followed it, without the fields that led here.
+   */
+  #ignore(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/${request.httpVersion}`];
+    for (let i = 0; i < request.rawHeaders.length; i += 2) {
+      const name = request.rawHeaders[i] ?? '';
+      if (!/^(?:upgrade|connection|http2-settings)$/i.test(name)) lines.push(`${name}: ${request.rawHeaders[i + 1] ?? ''}`);
+    }
+    lines.push('Connection: close', '', '');
+    socket.removeAllListeners('error');
+    socket.unshift(Buffer.concat([Buffer.from(lines.join('\r\n'), 'latin1'), head]));
+    this.http.emit('connection', socket);
+  }
+}
+
+/** Header lines of the 101. Listeners of Express middleware (`on-headers`) add theirs when the head is written. */
+function fieldsOf(response: ServerResponse): string[] {
+  response.writeHead(101);
+  return Object.entries(response.getHeaders()).flatMap(([name, value]) =>
+    HANDSHAKE.has(name) || value === undefined ? [] : [value].flat().map((one) => `${name}: ${String(one)}`),
+  );
+}
+
+/** Fields of the handshake itself, which are ws's, and of a body, which a 101 has not. */
+const HANDSHAKE = new Set([
+  'connection',
+  'upgrade',
+  'sec-websocket-accept',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  'content-length',
+  'transfer-encoding',
+]);
+
+/** Stands for the response of all open sockets: its head has been sent, and setting a field says so. */
+const SENT = new ServerResponse({ method: 'GET', httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
+SENT.writeHead(101);
+

@@ -1,0 +1,217 @@
+import type { Duplex } from 'node:stream';
+import { Channel } from '../live/channel.js';
+import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
+import type { RawMessage } from '../live/inbox.js';
+import { Peer, Socket, type Conversation } from '../live/socket.js';
+import type { Step } from './compose.js';
+import type { Context } from './context.js';
+import { closeCode, HttpError, problem } from './errors.js';
+import { checkOrigin } from './handshake.js';
+import { readAll } from './invoke.js';
+import { parseJson } from './json.js';
+import type { Reader, WebSocketOptions } from './metadata.js';
+import { pump } from './pump.js';
+import { isBytes, type BoundParameter } from './readers.js';
+import { isAsyncIterable } from './respond.js';
+import type { Calls } from './rpc.js';
+import { isThenable } from './thenable.js';
+
+/** How a socket's method is run: in a scope of its own, if it has scoped services. */
+export type Run = (ctx: Context, message: unknown) => unknown;
+
+export interface SocketMethod {
+  readonly parameters: readonly BoundParameter[];
+  readonly options: WebSocketOptions;
+  /** The JSON-RPC methods of the class, if it has any. */
+  readonly calls: Calls | undefined;
+  /** Runs the method for each message, or once; ends a scope when what it gives is settled, or with the connection. */
+  readonly run: { perMessage: Run; perConnection: Run };
+}
+
+/** What the message cannot be by its very form: the socket is closed with the code. */
+class Unacceptable extends Error {
+  constructor(
+    readonly code: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** A socket's route: the middleware has passed, all that the head says is read, and then the 101 goes out. */
+export class SocketRoute implements Conversation {
+  readonly format: Format;
+  readonly protocols: readonly string[];
+  readonly #perMessage: boolean;
+  readonly #takesSocket: boolean;
+  readonly #text: boolean;
+  readonly #bytes: boolean;
+  readonly #head: readonly Reader[];
+
+  constructor(readonly method: SocketMethod) {
+    const { parameters, options } = method;
+    this.format = bareFormat(options.codec);
+    this.protocols = options.protocols ?? [];
+    const body = parameters.find(({ from }) => from === 'body');
+    this.#perMessage = body !== undefined;
+    this.#takesSocket = parameters.some(({ from }) => from === 'outlet');
+    const type = (body ?? parameters.find(({ from, type: t }) => from === 'outlet' && (t === String || isBytes(t))))?.type;
+    this.#text = type === String;
+    this.#bytes = isBytes(type);
+    this.#head = parameters.map(({ from, read }) => (from === 'head' || from === 'call' ? read : () => undefined));
+  }
+
+  /** The innermost of the route: reads what is known before the head, so that bad input is refused by an answer. */
+  readonly step: Step = (ctx) => {
+    checkOrigin(ctx, this.method.options.origins ?? ctx.environment.origins);
+    const values = readAll(this.#head, ctx, undefined);
+    const keep = (head: unknown): void => {
+      ctx.reached = true;
+      ctx.head = head as unknown[];
+    };
+    return isThenable(values) ? values.then(keep) : keep(values);
+  };
+
+  /** The 101 is out: the connection is there, and the method runs. */
+  open(ctx: Context, peer: Peer, stream: Duplex): Socket {
+    const format = peer.protocol === EVENTS_PROTOCOL ? eventObjects : this.format;
+    const socket = new Socket(ctx, peer, stream, format, this);
+    ctx.outlet = socket;
+    return socket;
+  }
+
+  /** Runs the method, once the socket is known to all who list it. */
+  start(ctx: Context, socket: Socket): void {
+    socket.open();
+    if (ctx.answered) socket.send(ctx.answer);
+    if (this.#perMessage) {
+      socket.listen();
+      return;
+    }
+    try {
+      const value = this.method.run.perConnection(ctx, undefined);
+      if (isThenable(value)) value.then((later) => this.#settle(socket, later), (error: unknown) => this.#fail(socket, error));
+      else this.#settle(socket, value);
+    } catch (error) {
+      this.#fail(socket, error);
+    }
+    // Calls are answered while the method still runs, unless it takes the messages itself.
+    if (this.method.calls !== undefined && !this.#takesSocket) socket.listen();
+  }
+
+  receive(socket: Socket, message: RawMessage): unknown {
+    const { calls } = this.method;
+    try {
+      if (calls !== undefined && (!this.#perMessage || calls.recognises(message))) return calls.answer(socket, message);
+      if (!this.#perMessage) return undefined;
+      const value = this.method.run.perMessage(socket.context, this.decode(message));
+      if (!isThenable(value)) {
+        if (value !== undefined) socket.send(value);
+        return undefined;
+      }
+      return value.then(
+        (later) => this.#reply(socket, later),
+        (error: unknown) => this.refuse(socket, error),
+      );
+    } catch (error) {
+      this.refuse(socket, error);
+      return undefined;
+    }
+  }
+
+  decode({ data, binary }: RawMessage): unknown {
+    if (this.#bytes) return data;
+    const { codec } = this.method.options;
+    if (!this.#text && codec !== undefined) return this.#decodeBy(codec, binary ? data : data.toString());
+    if (binary) throw new Unacceptable(1003, 'this socket takes text');
+    return this.#text ? data.toString() : parseJson(data);
+  }
+
+  /** Answers a message that failed by the problem; the socket stays open. */
+  refuse(socket: Socket, error: unknown): void {
+    const { context } = socket;
+    if (error instanceof Unacceptable) {
+      socket.close(error.code, error.message);
+      return;
+    }
+    const shown = context.environment.report(this.#mapped(error, context), context);
+    socket.send({ error: problem(shown, context.id) });
+  }
+
+  #reply(socket: Socket, value: unknown): void {
+    if (value === undefined) return;
+    try {
+      socket.send(value);
+    } catch (error) {
+      this.refuse(socket, error);
+    }
+  }
+
+  /** What a method that runs once has returned: a source is pumped, a channel subscribed, a value sent. */
+  #settle(socket: Socket, value: unknown): void {
+    if (!socket.iterated) {
+      if (this.method.calls === undefined) socket.ignore();
+      else socket.listen();
+    }
+    if (value === undefined || socket.closed !== undefined) return;
+    if (value instanceof Channel) {
+      value.subscribe(socket);
+      return;
+    }
+    if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
+      this.#pump(socket, value);
+      return;
+    }
+    this.#reply(socket, value);
+  }
+
+  #pump(socket: Socket, values: AsyncIterable<unknown>): void {
+    const { context } = socket;
+    const emit = (value: unknown): unknown => (socket.send(value) ? undefined : socket.drained());
+    const work = pump(values[Symbol.asyncIterator](), emit, context.signal).then(
+      () => socket.close(),
+      (error: unknown) => this.#fail(socket, error),
+    );
+    context.environment.pending(work);
+  }
+
+  #fail(socket: Socket, error: unknown): void {
+    const { context } = socket;
+    // What was aborted because the socket has closed did as it was told.
+    if (socket.closed !== undefined && (error as Error | undefined)?.name === 'AbortError') return;
+    const shown = context.environment.report(this.#mapped(error, context), context);
+    socket.close(error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011, reasonOf(shown));
+  }
+
+  #mapped(error: unknown, context: Context): unknown {
+    const { onError } = this.method.options;
+    const mapped = onError?.(error, context);
+    return mapped instanceof HttpError ? mapped : error;
+  }
+
+  #decodeBy(codec: NonNullable<WebSocketOptions['codec']>, data: string | Buffer): unknown {
+    try {
+      return codec.decode(data);
+    } catch (cause) {
+      throw new HttpError(400, 'The message cannot be decoded', { cause });
+    }
+  }
+}
+
+/** Reads of a message what is read anew for it, and takes the rest from the head. */
+export function messageReaders(parameters: readonly BoundParameter[], perMessage: boolean): Reader[] {
+  return parameters.map(({ from, read }, index): Reader => {
+    if (from === 'outlet') return read;
+    if (from === 'body' || (from === 'call' && perMessage)) return read;
+    return (ctx) => ctx.head?.[index];
+  });
+}
+
+/** The detail of an error, as much of it as a close frame holds: 123 bytes. */
+function reasonOf({ detail = '' }: HttpError): string {
+  const bytes = Buffer.from(detail);
+  if (bytes.length <= 123) return detail;
+  // A character cut in two decodes to U+FFFD, which is left out.
+  return bytes.subarray(0, 123).toString().replace(/\uFFFD$/, '');
+}
+

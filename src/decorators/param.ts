@@ -1,0 +1,43 @@
+import type { Context, Kind } from '../core/context.js';
+import { methodMetadata, type ParameterMetadata, type ParameterSite } from '../core/metadata.js';
+
+export interface ParamOptions<Args extends unknown[]> {
+  /** The kinds in which the parameter has a meaning; elsewhere it is an error at start-up. All by default. */
+  kinds?: readonly Kind[];
+  /** The value comes from the client: convert it to the declared type, or validate it by a schema given last. */
+  input?: boolean;
+  /** The value stays the same for as long as a connection lives: read it once, not for every message. */
+  stable?: boolean;
+  /** Finds mistakes at start-up: returns what is wrong and how to mend it. */
+  check?: (site: ParameterSite, ...args: Args) => string | undefined;
+  /** @internal */
+  takes?: 'body' | 'socket' | 'connection';
+}
+
+/** A decorator for parameters, with or without arguments. */
+export type Param<Args extends unknown[]> = (...args: Args) => ParameterDecorator;
+
+/**
+ * Makes a parameter decorator: `const Plan = param('Plan', (ctx) => ctx.user.plan)`, used as `@Plan()`.
+ * `read` may be asynchronous and takes what the decorator is given after the context.
+ */
+export function param<Args extends unknown[] = []>(
+  name: string,
+  read: (ctx: Context, ...args: Args) => unknown,
+  options: ParamOptions<Args> = {},
+): Param<Args> {
+  return (...args) =>
+    (prototype, method, index) => {
+      const metadata: ParameterMetadata = {
+        name,
+        args,
+        read: read as (ctx: Context, ...args: unknown[]) => unknown,
+        kinds: options.kinds,
+        input: options.input ?? false,
+        stable: options.stable ?? false,
+        takes: options.takes,
+        check: options.check as ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined,
+      };
+      methodMetadata(prototype, method ?? 'constructor').parameters.set(index, metadata);
+    };
+}

@@ -1,0 +1,102 @@
+import type { Attribute } from '../core/attributes.js';
+import type { ParameterSite, Schema } from '../core/metadata.js';
+import type { ChannelDefinition } from '../live/channel-definition.js';
+import type { Channel as ChannelType } from '../live/channel.js';
+import type { Connection as ConnectionType } from '../live/connection.js';
+import type { Socket as SocketType } from '../live/socket.js';
+import { param } from './param.js';
+
+/** What converts or validates an input: a Standard Schema, or one of the four classes. */
+export type Form = Schema | StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor;
+
+/** Reads an input as a whole or by name, converted to the declared type or validated. */
+type Input = [name?: string | Form, form?: Form];
+
+/** The exchange itself. */
+export const Ctx = param('Ctx', (ctx) => ctx);
+
+/** Who the request is from, as middleware has said. */
+export const User = param('User', (ctx) => ctx.user);
+
+/** What middleware has set under a key. */
+export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown>) => ctx.attributes.get(key));
+
+/** A parameter of the path, or all of them. */
+export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name), {
+  input: true,
+  stable: true,
+  check: (site, name) =>
+    typeof name !== 'string' || templateParameters(site.path).includes(name)
+      ? undefined
+      : `the path ${site.path} has no parameter :${name}${suggestion(templateParameters(site.path))}`,
+});
+
+/** A parameter of the query, or all of them. */
+export const Query = param<Input>('Query', (ctx, name?) => pick(ctx.query, name), { input: true, stable: true });
+
+/** A header field of the request (any case), or all of them. */
+export const Headers = param<Input>(
+  'Headers',
+  (ctx, name?) => pick(ctx.headers, typeof name === 'string' ? name.toLowerCase() : name),
+  { input: true, stable: true },
+);
+
+/** A cookie, or all of them. */
+export const Cookies = param<Input>('Cookies', (ctx, name?) => pick(ctx.cookies, name), {
+  input: true,
+  stable: true,
+});
+
+/** The body of a request; on a socket each message; on a call its `params`. */
+export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array]>('Body', () => undefined, {
+  input: true,
+  takes: 'body',
+  kinds: ['http', 'websocket'],
+});
+
+/** The socket of a method that runs once: an async iterable of its messages. */
+export const Socket = param<[form?: Form | typeof Buffer]>('Socket', (ctx) => ctx.outlet, {
+  kinds: ['websocket'],
+  takes: 'socket',
+});
+export type Socket<In = unknown, Out = unknown> = SocketType<In, Out>;
+
+/** What stays open: the event stream or the socket. */
+export const Connection = param('Connection', (ctx) => ctx.outlet, {
+  kinds: ['sse', 'websocket'],
+  takes: 'connection',
+});
+export type Connection = ConnectionType;
+
+/** The channel of a definition, its template filled from the parameters of the path. */
+export const Channel = param(
+  'Channel',
+  (ctx, definition: ChannelDefinition<never>) => ctx.environment.channels.of(definition, ctx.params),
+  {
+    stable: true,
+    check: (site: ParameterSite, definition) => {
+      const missing = definition.parameters.filter((name) => !templateParameters(site.path).includes(name));
+      return missing.length === 0
+        ? undefined
+        : `the channel ${definition.template} needs :${missing.join(', :')}, which the path ${site.path} does not have`;
+    },
+  },
+);
+export type Channel<T = unknown> = ChannelType<T>;
+
+/** Aborts when the exchange ends. */
+export const Signal = param('Signal', (ctx) => ctx.signal, { stable: true });
+
+/** Names of the parameters in a template of the router: `/rooms/:room/*` has `room` and `*`. */
+function templateParameters(path: string): string[] {
+  return [...path.matchAll(/:(\w+)|(\*)/g)].map((match) => match[1] ?? '*');
+}
+
+function suggestion(names: string[]): string {
+  return names.length === 0 ? '' : `; it has :${names.join(', :')}`;
+}
+
+function pick(record: Readonly<Record<string, unknown>>, name: unknown): unknown {
+  if (typeof name !== 'string') return record;
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}

@@ -1,0 +1,61 @@
+import {
+  classMetadata,
+  methodMetadata,
+  type ControllerOptions,
+  type RouteMetadata,
+  type RpcOptions,
+  type Verb,
+  type WebSocketOptions,
+} from '../core/metadata.js';
+
+/** Makes a class a controller: `path` stands before the paths of its methods. */
+export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
+  return (target) => {
+    classMetadata(target).controller = { path, options };
+  };
+}
+
+/** Answers GET, and HEAD with it. */
+export const Get = verb('GET');
+export const Post = verb('POST');
+export const Put = verb('PUT');
+export const Patch = verb('PATCH');
+export const Delete = verb('DELETE');
+export const Head = verb('HEAD');
+export const Options = verb('OPTIONS');
+/** Answers every method. */
+export const All = verb('ALL');
+
+/** Opens an event stream for requests that accept `text/event-stream`. */
+export function Sse(path = ''): MethodDecorator {
+  return route({ kind: 'sse', path });
+}
+
+/** Opens a socket (RFC 6455) for requests that ask for the upgrade. */
+export function WebSocket(path = '', options: WebSocketOptions = {}): MethodDecorator {
+  return route({ kind: 'websocket', path, options });
+}
+
+/** Answers JSON-RPC 2.0 calls on the sockets of the class; the method's own name by default. */
+export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
+  return (prototype, method) => {
+    methodMetadata(prototype, method).routes.push({ kind: 'rpc', name: name ?? String(method), options });
+  };
+}
+
+/** The status of the answer when the method returns. */
+export function HttpCode(status: number): MethodDecorator {
+  return (prototype, method) => {
+    methodMetadata(prototype, method).status = status;
+  };
+}
+
+function verb(name: Verb): (path?: string) => MethodDecorator {
+  return (path = '') => route({ kind: 'http', verb: name, path });
+}
+
+function route(metadata: RouteMetadata): MethodDecorator {
+  return (prototype, method) => {
+    methodMetadata(prototype, method).routes.push(metadata);
+  };
+}

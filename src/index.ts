@@ -1,0 +1,49 @@
+import 'reflect-metadata';
+
+export * from './core/register.js';
+export { createApp, type App, type CloseOptions, type ListenOptions } from './core/app.js';
+export { attribute, type Attribute, type Attributes } from './core/attributes.js';
+export type { Part, Multipart } from './core/multipart.js';
+export type { Middleware, MiddlewareClass, MiddlewareLike, Next } from './core/compose.js';
+export { Context, type Kind } from './core/context.js';
+export type { SetCookie } from './core/cookies.js';
+export { ConfigurationError, HttpError, type HttpErrorOptions, type Problem, type Violation } from './core/errors.js';
+export { connect, type ExpressMiddleware } from './core/express.js';
+export type { Logger } from './core/logger.js';
+export type { Codec, ControllerOptions, RpcOptions, WebSocketOptions } from './core/metadata.js';
+export type { AppOptions, Limits, OriginPolicy, Timeouts } from './core/options.js';
+export { Unguarded, UseMiddleware } from './decorators/middleware.js';
+export { param, type Param as ParamDecorator, type ParamOptions } from './decorators/param.js';
+export {
+  Attr,
+  Body,
+  Channel,
+  Connection,
+  Cookies,
+  Ctx,
+  Headers,
+  Param,
+  Query,
+  Signal,
+  Socket,
+  User,
+} from './decorators/parameters.js';
+export {
+  All,
+  Controller,
+  Delete,
+  Get,
+  Head,
+  HttpCode,
+  Options,
+  Patch,
+  Post,
+  Put,
+  Rpc,
+  Sse,
+  WebSocket,
+} from './decorators/routes.js';
+export { conflate, defineChannel, type ChannelDefinition, type ChannelOptions, type Conflate, type OnFull } from './live/channel-definition.js';
+export { Channels } from './live/channels.js';
+export { Connections } from './live/connections.js';
+export { event, type EventFields } from './live/message.js';

@@ -1,0 +1,52 @@
+import { ConfigurationError } from '../core/errors.js';
+import type { Context } from '../core/context.js';
+
+/** What a full reader costs: the connection, the oldest messages, or all but the latest per key. */
+export type OnFull<T> = 'close' | 'drop-oldest' | Conflate<T>;
+
+/** Keeps only the latest message per key for a reader that is behind. */
+export interface Conflate<T> {
+  readonly key: (value: T) => unknown;
+}
+
+/** `onFull: conflate((price) => price.symbol)`: whoever is behind gets the latest of each, and none of the rest. */
+export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
+  return { key };
+}
+
+export interface ChannelOptions<T> {
+  /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
+  history?: number | { messages?: number; bytes?: number; age?: number };
+  /** What a full reader costs; `'close'` by default. */
+  onFull?: OnFull<T>;
+  /** Whether an exchange may read the channel; false is a 403, and what is thrown is the answer. */
+  authorize?: (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
+}
+
+/** A sort of channel with its policies: `defineChannel<Message>('rooms/:room', { history: 100 })`. */
+export interface ChannelDefinition<T> {
+  readonly template: string;
+  readonly parameters: readonly string[];
+  readonly options: ChannelOptions<T>;
+  /** The name of the one channel that the parameters pick. @throws TypeError if one is missing. */
+  name(params: Readonly<Record<string, unknown>>): string;
+}
+
+/** Declares a sort of channel, once, with its policies. */
+export function defineChannel<T = unknown>(template: string, options: ChannelOptions<T> = {}): ChannelDefinition<T> {
+  if (template === '' || template.startsWith('/')) {
+    throw new ConfigurationError(`defineChannel('${template}'): a template is a name such as 'rooms/:room'`);
+  }
+  const segments = template.split('/');
+  const parameters = segments.filter((segment) => segment.startsWith(':')).map((segment) => segment.slice(1));
+  const name = (params: Readonly<Record<string, unknown>>): string =>
+    segments
+      .map((segment) => {
+        if (!segment.startsWith(':')) return segment;
+        const value = params[segment.slice(1)];
+        if (value === undefined) throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
+        return encodeURIComponent(String(value));
+      })
+      .join('/');
+  return { template, parameters, options, name };
+}

@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto';
+import type { Writable } from 'node:stream';
+import type { Context, Kind } from '../core/context.js';
+import type { RegisteredUser } from '../core/register.js';
+import type { Format } from './format.js';
+import type { Frame } from './frame.js';
+import { messageOf } from './message.js';
+import type { Publication } from './publication.js';
+
+/** Why a connection ended: a close code of RFC 6455, for streams too. */
+export interface CloseReason {
+  code: number;
+  reason: string;
+}
+
+/** What follows a connection: it is told when the reader has caught up, and when the connection is over. */
+export interface Follower {
+  drained(connection: Connection): void;
+  closed(connection: Connection): void;
+}
+
+/** From how many waiting bytes on a reader counts as behind. */
+export const HIGH_WATER = 65_536;
+
+const READY: Promise<void> = Promise.resolve();
+
+/** What stays open after the head: an event stream or a socket. */
+export abstract class Connection {
+  abstract readonly kind: Kind;
+  /** When it was opened, in milliseconds of the epoch. */
+  readonly opened = Date.now();
+  /** How and why it ended; undefined while it is open. */
+  closed: CloseReason | undefined = undefined;
+  /** @internal Whether the peer has shown a sign of life since the last heartbeat. */
+  alive = true;
+
+  #id: string | undefined = undefined;
+  #pending: Frame | Frame[] | undefined = undefined;
+  #pendingBytes = 0;
+  #ready = false;
+  #draining = false;
+  #followers: Set<Follower> | undefined = undefined;
+  #waiters: (() => void)[] | undefined = undefined;
+  #deadline: NodeJS.Timeout | undefined = undefined;
+
+  constructor(
+    /** The exchange that opened it. */
+    readonly context: Context,
+    /** @internal */ readonly format: Format,
+  ) {}
+
+  get id(): string {
+    return (this.#id ??= randomUUID());
+  }
+
+  get user(): RegisteredUser | undefined {
+    return this.context.user;
+  }
+
+  /** Bytes that wait for the reader. */
+  get buffered(): number {
+    return this.#pendingBytes + this.sink.writableLength;
+  }
+
+  /** Whether the reader is so far behind that one should wait for `drained()`. */
+  get behind(): boolean {
+    return this.buffered >= HIGH_WATER;
+  }
+
+  /**
+   * Sends a value: an event, or a message. False says that the reader is behind.
+   * A reader for whom more than `limits.buffered` waits is given up: 1013, or the end of the stream.
+   * @throws TypeError for a value that has no JSON form.
+   */
+  send(value: unknown): boolean {
+    if (this.closed !== undefined) return false;
+    return this.write(this.format.encode(messageOf(value)));
+  }
+
+  /** @internal Sends what is sent to many: it is encoded once for all of one format. */
+  deliver(publication: Publication): boolean {
+    const frame = publication.frame(this.format);
+    return frame !== undefined && this.write(frame);
+  }
+
+  /** Resolves when the reader has caught up, or the connection is over. */
+  drained(): Promise<void> {
+    if (this.closed !== undefined) return READY;
+    this.flush();
+    if (!this.behind) return READY;
+    return new Promise((resolve) => {
+      (this.#waiters ??= []).push(resolve);
+      this.#awaitDrain();
+    });
+  }
+
+  /** Ends the connection; what was sent before still arrives. */
+  abstract close(code?: number, reason?: string): void;
+
+  /** Ends the connection at `date`, with 3000: the credentials that opened it are good until then. */
+  expires(date: Date): void {
+    clearTimeout(this.#deadline);
+    if (this.closed !== undefined) return;
+    // A timer cannot wait longer than 2^31 - 1 milliseconds: a later deadline is looked at again.
+    const wait = Math.min(Math.max(date.getTime() - Date.now(), 0), 0x7fffffff);
+    this.#deadline = setTimeout(() => {
+      if (date.getTime() <= Date.now()) this.close(3000, 'expired');
+      else this.expires(date);
+    }, wait);
+    this.#deadline.unref();
+  }
+
+  /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
+  write(frame: Frame): boolean {
+    if (this.closed !== undefined) return false;
+    if (this.buffered + frame.length > this.context.environment.limits.buffered) {
+      this.overflow();
+      return false;
+    }
+    if (this.#pending === undefined) {
+      this.#pending = frame;
+      if (this.#ready) flushSoon(this);
+    } else if (typeof this.#pending === 'string' && typeof frame === 'string') {
+      this.#pending += frame;
+    } else if (Array.isArray(this.#pending)) {
+      this.#pending.push(frame);
+    } else {
+      this.#pending = [this.#pending, frame];
+    }
+    this.#pendingBytes += frame.length;
+    return !this.behind;
+  }
+
+  /** @internal Writes what this turn has gathered. */
+  flush(): void {
+    const pending = this.#pending;
+    if (pending === undefined || !this.#ready) return;
+    this.#pending = undefined;
+    this.#pendingBytes = 0;
+    if (!this.sink.destroyed) this.transmit(pending);
+    if (this.#followers !== undefined && this.behind) this.#awaitDrain();
+  }
+
+  /** @internal */
+  follow(follower: Follower): void {
+    (this.#followers ??= new Set()).add(follower);
+  }
+
+  /** @internal */
+  unfollow(follower: Follower): void {
+    this.#followers?.delete(follower);
+  }
+
+  /** @internal A sign of life is asked for; false says that none came since the last time. */
+  abstract beat(): boolean;
+
+  /** @internal The connection is cut, without a farewell. */
+  abstract terminate(): void;
+
+  /** The stream into which the bytes go. */
+  protected abstract readonly sink: Writable;
+
+  protected abstract transmit(frames: Frame | Frame[]): void;
+
+  /** The reader is given up. */
+  protected overflow(): void {
+    this.drop();
+    this.close(1013, 'the reader is too slow');
+  }
+
+  /** The head is sent: bytes may go. */
+  protected ready(): void {
+    this.#ready = true;
+    this.flush();
+  }
+
+  protected drop(): void {
+    this.#pending = undefined;
+    this.#pendingBytes = 0;
+  }
+
+  /** The connection is over: all who follow it are told, once. */
+  protected finish(reason: CloseReason): void {
+    if (this.closed !== undefined) return;
+    this.closed = reason;
+    this.drop();
+    clearTimeout(this.#deadline);
+    const followers = this.#followers;
+    this.#followers = undefined;
+    for (const follower of followers ?? []) follower.closed(this);
+    this.#wake();
+  }
+
+  #awaitDrain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.sink.once('drain', () => {
+      this.#draining = false;
+      this.#wake();
+      for (const follower of this.#followers ?? []) follower.drained(this);
+    });
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const resolve of waiters ?? []) resolve();
+  }
+}
+
+let dirty: Connection[] = [];
+
+/** All that one turn of the event loop sends to a connection leaves in one write, when the turn is over. */
+function flushSoon(connection: Connection): void {
+  if (dirty.push(connection) === 1) process.nextTick(flushAll);
+}
+
+function flushAll(): void {
+  const connections = dirty;
+  dirty = [];
+  for (const connection of connections) connection.flush();
+}

@@ -1,0 +1,91 @@
+import { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
+import type { Context } from '../core/context.js';
+import { Connection } from './connection.js';
+import { eventStream, HEARTBEAT_COMMENT } from './format.js';
+import type { Frame } from './frame.js';
+import { Message } from './message.js';
+
+/** An open event stream (HTML standard, section 9.2). */
+export class EventStream extends Connection {
+  readonly kind = 'sse';
+  #raw: Writable | undefined = undefined;
+
+  constructor(context: Context) {
+    super(context, eventStream);
+  }
+
+  /** @internal Sends the head: from now on events flow. */
+  open(): void {
+    const { response, request } = this.context;
+    if (!response.hasHeader('cache-control')) response.setHeader('cache-control', 'no-cache, no-transform');
+    // nginx and its kin buffer answers unless they are told.
+    response.setHeader('x-accel-buffering', 'no');
+    response.setHeader('content-type', 'text/event-stream');
+    response.writeHead(this.context.status);
+    response.flushHeaders();
+    request.socket.setNoDelay(true);
+    request.socket.setTimeout(0);
+    response.once('close', () => this.finish(this.closed ?? { code: 1006, reason: '' }));
+    // Where nothing has put itself between, a chunk is framed here, and events of one turn are one write.
+    const plain = response.chunkedEncoding && response.write === ServerResponse.prototype.write;
+    if (plain && response.socket !== null) this.#raw = response.socket;
+    this.ready();
+  }
+
+  /** @internal The method failed before the head: the stream never opened. */
+  abandon(): void {
+    this.finish({ code: 1011, reason: '' });
+  }
+
+  /** Ends the stream. A reason is told by an `end` event, so that the reader need not come back. */
+  close(code = 1000, reason = ''): void {
+    if (this.closed !== undefined) return;
+    const { response } = this.context;
+    if (code !== 1000) this.write(eventStream.encode(new Message({ code, reason }, 'end')));
+    this.flush();
+    this.finish({ code, reason });
+    if (response.headersSent) response.end();
+  }
+
+  override beat(): boolean {
+    this.write(HEARTBEAT_COMMENT);
+    return true;
+  }
+
+  terminate(): void {
+    this.context.response.destroy();
+  }
+
+  protected override get sink(): Writable {
+    return this.#raw ?? this.context.response;
+  }
+
+  protected override overflow(): void {
+    this.drop();
+    this.finish({ code: 1013, reason: 'the reader is too slow' });
+    // The reader does not read: an orderly end would wait in the same queue.
+    this.terminate();
+  }
+
+  protected transmit(frames: Frame | Frame[]): void {
+    if (this.#raw === undefined) return write(this.context.response, frames);
+    if (typeof frames === 'string') {
+      this.#raw.write(`${frames.length.toString(16)}\r\n${frames}\r\n`, 'latin1');
+      return;
+    }
+    this.#raw.cork();
+    const length = Array.isArray(frames) ? frames.reduce((sum, frame) => sum + frame.length, 0) : frames.length;
+    this.#raw.write(`${length.toString(16)}\r\n`, 'latin1');
+    write(this.#raw, frames);
+    this.#raw.write('\r\n', 'latin1');
+    this.#raw.uncork();
+  }
+}
+
+function write(sink: Writable, frames: Frame | Frame[]): void {
+  for (const frame of Array.isArray(frames) ? frames : [frames]) {
+    if (typeof frame === 'string') sink.write(frame, 'latin1');
+    else sink.write(frame);
+  }
+}

@@ -1,0 +1,70 @@
+import type { OnFull } from './channel-definition.js';
+import type { Publication } from './publication.js';
+import type { Source, Subscriber } from './subscription.js';
+
+/** How many messages may wait for a loop in the server that is behind. */
+const CAPACITY = 1_000;
+
+/** A loop over a channel, for code in the server: works from the moment it is made. */
+export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
+  readonly #held = new Map<unknown, T>();
+  #serial = 0;
+  #ended = false;
+  #overrun = false;
+  #waiter: ((result: IteratorResult<T, void>) => void) | undefined = undefined;
+
+  constructor(
+    private readonly source: Source,
+    private readonly onFull: OnFull<T>,
+  ) {}
+
+  deliver({ message }: Publication): void {
+    const value = message.value as T;
+    if (this.#waiter !== undefined) {
+      const waiter = this.#waiter;
+      this.#waiter = undefined;
+      waiter({ done: false, value });
+      return;
+    }
+    const key = typeof this.onFull === 'object' ? this.onFull.key(value) : this.#serial++;
+    if (this.#held.delete(key)) this.source.skipped(0, 1);
+    this.#held.set(key, value);
+    if (this.#held.size <= CAPACITY) return;
+    if (this.onFull === 'close') {
+      this.#overrun = true;
+      this.#end();
+      return;
+    }
+    this.#held.delete(this.#held.keys().next().value);
+    this.source.skipped(1, 0);
+  }
+
+  next(): Promise<IteratorResult<T, void>> {
+    for (const [key, value] of this.#held) {
+      this.#held.delete(key);
+      return Promise.resolve({ done: false, value });
+    }
+    if (this.#overrun) {
+      this.#overrun = false;
+      return Promise.reject(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
+    }
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => {
+      this.#waiter = resolve;
+    });
+  }
+
+  return(): Promise<IteratorResult<T, void>> {
+    this.#held.clear();
+    this.#end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.source.remove(this);
+    this.#waiter?.({ done: true, value: undefined });
+    this.#waiter = undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import type { Codec } from '../core/metadata.js';
+import { binaryFrame, textFrame, type Frame } from './frame.js';
+import type { Message } from './message.js';
+
+/** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
+export interface Format {
+  /** The message as it stands on the wire. */
+  encode(message: Message): Frame;
+  /** The message without its frame. */
+  payload(message: Message): string | Uint8Array;
+}
+
+/** An event stream, in the format of the HTML standard, section 9.2.5. */
+export const eventStream: Format = {
+  encode(message) {
+    const text = fields(message);
+    return Buffer.byteLength(text) === text.length ? text : Buffer.from(text);
+  },
+  payload: fields,
+};
+
+/** A comment, which keeps proxies from taking a quiet stream for a dead one. */
+export const HEARTBEAT_COMMENT: Frame = ':\n\n';
+
+/** Bare values on a socket: text as text, bytes as bytes, all else by the codec. */
+export function bareFormat(codec: Codec | undefined): Format {
+  return socketFormat(({ value }) => {
+    if (typeof value === 'string' || value instanceof Uint8Array) return value;
+    return codec === undefined ? json(value) : codec.encode(value);
+  });
+}
+
+/** The subprotocol `coequal.events`: the fields of an event stream, as JSON. */
+export const EVENTS_PROTOCOL = 'coequal.events';
+
+export const eventObjects: Format = socketFormat(({ id, event, retry, value }) =>
+  json({ id, event, retry, data: value instanceof Uint8Array ? textOf(value) : value }),
+);
+
+/** JSON text of a value. @throws TypeError where a value has none, a function, say. */
+export function json(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`a ${typeof value} cannot be sent: it has no JSON form`);
+  return text;
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (value === undefined) return '';
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+  return json(value);
+}
+
+/** Each line of the data is a field of its own: a bare CR or LF would end the field, and forge another. */
+function lines(text: string): string {
+  return text.includes('\n') || text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\ndata: ') : text;
+}
+
+function fields({ value, event, id, retry }: Message): string {
+  let text = '';
+  if (event !== undefined) text += `event: ${event}\n`;
+  if (id !== undefined) text += `id: ${id}\n`;
+  if (retry !== undefined) text += `retry: ${retry}\n`;
+  if (value !== undefined || text === '') text += `data: ${lines(textOf(value))}\n`;
+  return `${text}\n`;
+}
+
+function socketFormat(payload: (message: Message) => string | Uint8Array): Format {
+  return {
+    payload,
+    encode(message) {
+      const data = payload(message);
+      return typeof data === 'string' ? textFrame(data) : binaryFrame(data);
+    },
+  };
+}

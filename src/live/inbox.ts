@@ -1,0 +1,135 @@
+import type { WebSocket } from 'ws';
+import { isThenable } from '../core/thenable.js';
+
+/** One message as it came. */
+export interface RawMessage {
+  readonly data: Buffer;
+  readonly binary: boolean;
+}
+
+/** How much may wait for a handler that is behind before nothing more is read from the network. */
+const MAX_MESSAGES = 16;
+const MAX_BYTES = 65_536;
+
+/** The socket that the messages belong to. */
+interface InboxOwner {
+  readonly raw: WebSocket;
+  handle(message: RawMessage): unknown;
+}
+
+/**
+ * Messages of one socket, handled one at a time and in order. While a handler is behind, the socket is
+ * paused, so that back-pressure reaches the client's TCP; what was read already waits here.
+ */
+export class Inbox {
+  readonly #owner: InboxOwner;
+  #queue: RawMessage[] | undefined = undefined;
+  // Where the queue begins: shifting a long array would move all of it for each message.
+  #head = 0;
+  #bytes = 0;
+  #taking: 'held' | 'handler' | 'iterator' | 'nothing' = 'held';
+  #busy = false;
+  #ended = false;
+  #waiter: ((message: RawMessage | undefined) => void) | undefined = undefined;
+
+  constructor(owner: InboxOwner) {
+    this.#owner = owner;
+  }
+
+  get iterated(): boolean {
+    return this.#taking === 'iterator';
+  }
+
+  push(message: RawMessage): void {
+    if (this.#taking === 'handler' && !this.#busy) {
+      this.#handle(message);
+      return;
+    }
+    if (this.#taking === 'nothing') return;
+    if (this.#waiter !== undefined) {
+      const waiter = this.#waiter;
+      this.#waiter = undefined;
+      waiter(message);
+      return;
+    }
+    (this.#queue ??= []).push(message);
+    this.#bytes += message.data.length;
+    const full = this.#queue.length - this.#head >= MAX_MESSAGES || this.#bytes >= MAX_BYTES;
+    if (full && !this.#owner.raw.isPaused) this.#owner.raw.pause();
+  }
+
+  /** Gives messages to the handler from now on; those that waited first. */
+  open(): void {
+    if (this.#taking !== 'held') return;
+    this.#taking = 'handler';
+    this.#drain();
+  }
+
+  /** Gives messages to whoever asks for the next one. */
+  messages(): { next(): Promise<RawMessage | undefined> } {
+    if (this.#taking === 'iterator') throw new Error('the messages of a socket go to one loop at a time');
+    this.#taking = 'iterator';
+    return {
+      next: () =>
+        new Promise((resolve, reject) => {
+          const message = this.#shift();
+          if (message !== undefined) resolve(message);
+          else if (this.#ended || this.#taking === 'nothing') resolve(undefined);
+          else if (this.#waiter !== undefined) reject(new Error('next() was called before the last one was done'));
+          else this.#waiter = resolve;
+        }),
+    };
+  }
+
+  /** Drops what waits and what comes. */
+  discard(): void {
+    this.#taking = 'nothing';
+    this.#queue = undefined;
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#waiter?.(undefined);
+    this.#waiter = undefined;
+    if (this.#owner.raw.isPaused) this.#owner.raw.resume();
+  }
+
+  /** The socket has closed. What had come before is still handled. */
+  end(): void {
+    this.#ended = true;
+    this.#waiter?.(undefined);
+    this.#waiter = undefined;
+  }
+
+  #handle(message: RawMessage): void {
+    const result = this.#owner.handle(message);
+    if (!isThenable(result)) return;
+    this.#busy = true;
+    const done = (): void => {
+      this.#busy = false;
+      this.#drain();
+    };
+    // The handler answers its errors itself: what comes here has been told already.
+    result.then(done, done);
+  }
+
+  #drain(): void {
+    while (!this.#busy && this.#taking === 'handler') {
+      const message = this.#shift();
+      if (message === undefined) return;
+      this.#handle(message);
+    }
+  }
+
+  #shift(): RawMessage | undefined {
+    const queue = this.#queue;
+    if (queue === undefined) return undefined;
+    const message = queue[this.#head++];
+    if (message === undefined) return undefined;
+    this.#bytes -= message.data.length;
+    if (this.#head === queue.length) {
+      this.#queue = undefined;
+      this.#head = 0;
+      if (this.#owner.raw.isPaused && !this.#ended) this.#owner.raw.resume();
+    }
+    return message;
+  }
+}

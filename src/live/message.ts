@@ -1,0 +1,49 @@
+/** What one connection is sent: a value, and the fields that an event stream gives it. */
+export class Message {
+  constructor(
+    readonly value: unknown,
+    /** The name of the event; none for plain messages. */
+    readonly event: string | undefined = undefined,
+    /** The cursor by which a reader resumes after it. */
+    readonly id: string | undefined = undefined,
+    /** Milliseconds after which a stream's reader reconnects. */
+    readonly retry: number | undefined = undefined,
+  ) {
+    if (event !== undefined) refuseBreaks('event', event);
+    if (id !== undefined) refuseBreaks('id', id);
+    if (retry !== undefined && !(Number.isInteger(retry) && retry >= 0)) {
+      throw new TypeError(`retry takes whole milliseconds, not ${String(retry)}`);
+    }
+  }
+}
+
+export interface EventFields {
+  event?: string;
+  id?: string;
+  retry?: number;
+}
+
+/**
+ * Names an event, and gives it an id: `yield event(price, { event: 'price', id: '7' })`. An event stream
+ * sends the fields; a socket the bare value, or all of them where it speaks `coequal.events`.
+ *
+ * @throws TypeError for a line break or NUL in `event` or `id`, which would forge further fields.
+ */
+export function event(data: unknown, { event: name, id, retry }: EventFields = {}): Message {
+  return new Message(data, name, id, retry);
+}
+
+/** The value as a message; one that is a message already stays as it is. */
+export function messageOf(value: unknown): Message {
+  return value instanceof Message ? value : new Message(value);
+}
+
+function refuseBreaks(field: string, text: string): void {
+  if (typeof text !== 'string' || hasBreak(text)) {
+    throw new TypeError(`the ${field} of an event takes no line break and no NUL`);
+  }
+}
+
+function hasBreak(text: string): boolean {
+  return text.includes('\n') || text.includes('\r') || text.includes('\0');
+}

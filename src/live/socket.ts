@@ -1,0 +1,224 @@
+import type { Duplex } from 'node:stream';
+import { WebSocket } from 'ws';
+import type { Context } from '../core/context.js';
+import { isThenable } from '../core/thenable.js';
+import { Connection } from './connection.js';
+import { messageOf } from './message.js';
+import { Publication } from './publication.js';
+import { PING, type Frame } from './frame.js';
+import type { Format } from './format.js';
+import { Inbox, type RawMessage } from './inbox.js';
+
+/** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
+export class Peer extends WebSocket {
+  connection!: Socket;
+}
+
+/** What a socket does with its messages. */
+export interface Conversation {
+  /** Handles one message; the next one waits until it is done. */
+  receive(socket: Socket, message: RawMessage): unknown;
+  /** Turns a message into a value, for those who iterate over the socket. */
+  decode(message: RawMessage): unknown;
+  /** Answers a message that could not be handled. */
+  refuse(socket: Socket, error: unknown): void;
+}
+
+/** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
+export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
+  readonly kind = 'websocket';
+  /** ws's own socket, for what is not covered here. */
+  readonly raw: Peer;
+  readonly #stream: Duplex;
+  readonly #inbox: Inbox;
+  readonly #conversation: Conversation;
+  readonly #compressed: boolean;
+  #farewell: { code: number; reason: string } | undefined = undefined;
+
+  /** @internal */
+  constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
+    super(context, format);
+    this.raw = peer;
+    this.#stream = stream;
+    this.#conversation = conversation;
+    this.#compressed = peer.extensions !== '';
+    this.#inbox = new Inbox(this);
+    peer.connection = this as Socket;
+    peer.on('message', onMessage);
+    peer.on('pong', onPong);
+    peer.on('error', onError);
+    peer.on('close', onClose);
+  }
+
+  /** The subprotocol that was agreed on; '' for none. */
+  get protocol(): string {
+    return this.raw.protocol;
+  }
+
+  /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
+  override send(value: Out): boolean {
+    if (this.#farewell !== undefined) return false;
+    return this.#compressed ? this.deliver(new Publication(messageOf(value))) : super.send(value);
+  }
+
+  /** @internal With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
+  override deliver(publication: Publication): boolean {
+    if (!this.#compressed) return super.deliver(publication);
+    if (this.closed !== undefined || this.#farewell !== undefined) return false;
+    const payload = this.format.payload(publication.message);
+    if (this.buffered + payload.length > this.context.environment.limits.buffered) {
+      this.overflow();
+      return false;
+    }
+    this.flush();
+    this.raw.send(payload, { compress: true });
+    return !this.behind;
+  }
+
+  override get buffered(): number {
+    return this.#compressed ? this.raw.bufferedAmount : super.buffered;
+  }
+
+  /** @internal */
+  handle(message: RawMessage): unknown {
+    return this.#conversation.receive(this as Socket, message);
+  }
+
+  /**
+   * Closes the socket, RFC 6455 section 7.
+   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
+   */
+  close(code = 1000, reason = ''): void {
+    if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
+    if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
+    if (this.closed !== undefined || this.#farewell !== undefined) return;
+    this.flush();
+    this.#farewell = { code, reason };
+    this.raw.close(code, reason);
+    this.#inbox.discard();
+  }
+
+  /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
+  [Symbol.asyncIterator](): AsyncIterator<In, void> {
+    const messages = this.#inbox.messages();
+    const next = async (): Promise<IteratorResult<In, void>> => {
+      for (;;) {
+        const message = await messages.next();
+        if (message === undefined) return { done: true, value: undefined };
+        try {
+          const value = this.#conversation.decode(message);
+          return { done: false, value: (isThenable(value) ? await value : value) as In };
+        } catch (error) {
+          this.#conversation.refuse(this as Socket, error);
+        }
+      }
+    };
+    return {
+      next,
+      return: () => {
+        this.close();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  /** @internal The 101 is out, and the method may be run: messages flow. */
+  open(): void {
+    this.ready();
+  }
+
+  /** @internal */
+  abandon(): void {
+    this.terminate();
+  }
+
+  /** @internal The method takes messages from now on, those that came before first. */
+  listen(): void {
+    this.#inbox.open();
+  }
+
+  /** @internal Nobody takes messages: they are read, so that a close is seen, and dropped. */
+  ignore(): void {
+    this.#inbox.discard();
+  }
+
+  /** @internal Whether a loop over the messages runs or has begun. */
+  get iterated(): boolean {
+    return this.#inbox.iterated;
+  }
+
+  override beat(): boolean {
+    // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
+    if (!this.alive && !this.raw.isPaused) return false;
+    this.alive = false;
+    this.write(PING);
+    return true;
+  }
+
+  terminate(): void {
+    this.raw.terminate();
+  }
+
+  /** @internal */
+  receive(data: Buffer, binary: boolean): void {
+    this.alive = true;
+    this.#inbox.push({ data, binary });
+  }
+
+  /** @internal */
+  closedBy(code: number, reason: string): void {
+    this.finish(this.#farewell ?? { code, reason });
+    this.#inbox.end();
+  }
+
+  protected override get sink(): Duplex {
+    return this.#stream;
+  }
+
+  protected override overflow(): void {
+    this.drop();
+    this.#farewell = { code: 1013, reason: 'the reader is too slow' };
+    this.raw.close(1013, this.#farewell.reason);
+    // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
+    this.finish(this.#farewell);
+  }
+
+  protected transmit(frames: Frame | Frame[]): void {
+    if (this.raw.readyState !== WebSocket.OPEN) return;
+    if (typeof frames === 'string') {
+      this.#stream.write(frames, 'latin1');
+    } else if (Array.isArray(frames)) {
+      this.#stream.cork();
+      for (const frame of frames) {
+        if (typeof frame === 'string') this.#stream.write(frame, 'latin1');
+        else this.#stream.write(frame);
+      }
+      this.#stream.uncork();
+    } else {
+      this.#stream.write(frames);
+    }
+  }
+}
+
+function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
+  (this as Peer).connection.receive(data as Buffer, binary);
+}
+
+function onPong(this: WebSocket): void {
+  (this as Peer).connection.alive = true;
+}
+
+/** ws closes the socket itself for what breaks the protocol; one line tells the operator. */
+function onError(this: WebSocket, err: Error): void {
+  const { context } = (this as Peer).connection;
+  context.environment.logger.info({ err, requestId: context.id, path: context.path }, 'the socket failed');
+}
+
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  (this as Peer).connection.closedBy(code, reason.toString());
+}
+
+function isSendable(code: number): boolean {
+  if (!Number.isInteger(code)) return false;
+  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
+}

@@ -1,0 +1,78 @@
+export interface WaitOptions {
+  /** Milliseconds to wait: 1,000 by default. */
+  timeout?: number;
+}
+
+/** What has arrived and was not asked for yet, and those who wait for the next. */
+export class Arrivals<T> {
+  readonly #waiting: T[] = [];
+  readonly #seen: T[] = [];
+  #end: string | undefined = undefined;
+  #wake: (() => void)[] = [];
+
+  constructor(
+    private readonly what: string,
+    private readonly show: (item: T) => string,
+  ) {}
+
+  push(item: T): void {
+    this.#waiting.push(item);
+    this.#seen.push(item);
+    this.#notify();
+  }
+
+  /** Nothing more comes; `how` says why. */
+  end(how: string): void {
+    this.#end ??= how;
+    this.#notify();
+  }
+
+  /** The next one. @throws Error that says what did arrive, if it does not come in time, or comes no more. */
+  async next(options?: WaitOptions): Promise<T> {
+    await this.#until(() => this.#waiting.length > 0 || this.#end !== undefined, options);
+    const item = this.#waiting.shift();
+    if (item === undefined) throw new Error(`no further ${this.what}: ${this.#end ?? ''}; ${this.#story()}`);
+    return item;
+  }
+
+  /** Waits for the end. */
+  async ended(options?: WaitOptions): Promise<void> {
+    await this.#until(() => this.#end !== undefined, options);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void> {
+    for (;;) {
+      await this.#until(() => this.#waiting.length > 0 || this.#end !== undefined);
+      const item = this.#waiting.shift();
+      if (item === undefined) return;
+      yield item;
+    }
+  }
+
+  async #until(met: () => boolean, { timeout = 1_000 }: WaitOptions = {}): Promise<void> {
+    if (met()) return;
+    const deadline = performance.now() + timeout;
+    while (!met()) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error(`no ${this.what} within ${timeout} ms; ${this.#story()}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#wake.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resolve of wake) resolve();
+  }
+
+  #story(): string {
+    const seen = this.#seen.slice(-5).map(this.show);
+    return seen.length === 0 ? 'nothing has arrived' : `${this.#seen.length} arrived, the last: ${seen.join(' | ')}`;
+  }
+}

@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import type { InjectionToken } from 'tsyringe';
+import { App } from '../core/app.js';
+import type { Middleware } from '../core/compose.js';
+import { checkOptions, type AppOptions } from '../core/options.js';
+import type { RegisteredUser } from '../core/register.js';
+import { Refused } from './refused.js';
+import { openSocket, type SocketInit, type TestSocket } from './test-socket.js';
+import { TestStream } from './test-stream.js';
+
+export type ServeOptions = AppOptions;
+
+export interface FetchInit extends RequestInit {
+  /** A body to send as JSON. */
+  json?: unknown;
+}
+
+/** The field by which a test says who it is; its values are known to the test server alone. */
+const USER_FIELD = 'x-coequal-test-user';
+
+/**
+ * Serves an application for tests, on a free port of this machine, from the first use on. Within mocha it
+ * closes by itself when the suite is over.
+ */
+export function serve(options: ServeOptions): TestServer {
+  const server = new TestServer(new Served(options), {});
+  const { after } = globalThis as { after?: (hook: () => unknown) => void };
+  after?.(() => server.close());
+  return server;
+}
+
+/** An application under test, seen by one user or by nobody. */
+export class TestServer {
+  readonly #served: Served;
+  readonly #headers: Record<string, string>;
+
+  /** @internal */
+  constructor(served: Served, headers: Record<string, string>) {
+    this.#served = served;
+    this.#headers = headers;
+  }
+
+  /** The application; it is made when this is first asked for. */
+  get app(): App {
+    return this.#served.app;
+  }
+
+  /** The address, `http://localhost:49152`, once it is served. */
+  url(): Promise<string> {
+    return this.#served.url();
+  }
+
+  /** A request, by Node's own fetch; redirects are not followed. */
+  async fetch(path: string, { json, ...init }: FetchInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    for (const [name, value] of Object.entries(this.#headers)) headers.set(name, value);
+    if (json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
+    const body = json === undefined ? init.body : JSON.stringify(json);
+    const method = init.method ?? (body === undefined || body === null ? 'GET' : 'POST');
+    return fetch((await this.url()) + path, { redirect: 'manual', ...init, method, body, headers });
+  }
+
+  /** Opens an event stream. @throws Refused with the answer, if it is none. */
+  async sse(path: string, init: FetchInit = {}): Promise<TestStream> {
+    const abort = new AbortController();
+    const headers = new Headers(init.headers);
+    headers.set('accept', 'text/event-stream');
+    const response = await this.fetch(path, { ...init, headers, signal: abort.signal });
+    if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
+      throw new Refused(response.status, response.headers, await response.text(), `the stream ${path}`);
+    }
+    const stream = new TestStream(response, abort);
+    this.#served.opened(() => stream.close());
+    return stream;
+  }
+
+  /** Opens a socket. @throws Refused with the answer, if it is not a 101. */
+  async socket(path: string, init: SocketInit = {}): Promise<TestSocket> {
+    const url = (await this.url()).replace(/^http/, 'ws') + path;
+    const socket = await openSocket(url, { ...init, headers: { ...init.headers, ...this.#headers } });
+    this.#served.opened(() => socket.raw.terminate());
+    return socket;
+  }
+
+  /** The same server as a user: `ctx.user` is set before the application's own middleware runs. */
+  as(user: RegisteredUser): TestServer {
+    return new TestServer(this.#served, { ...this.#headers, [USER_FIELD]: this.#served.admit(user) });
+  }
+
+  /**
+   * Replaces what a token of the container stands for.
+   * @throws Error once the application is made, since its controllers hold what they were given.
+   */
+  override<T>(token: InjectionToken<T>, value: T): this {
+    this.#served.override(token, value);
+    return this;
+  }
+
+  /** Ends the application and all that the test has opened on it. */
+  close(): Promise<void> {
+    return this.#served.close();
+  }
+}
+
+/** What all views of one server share. */
+class Served {
+  readonly #users = new Map<string, RegisteredUser>();
+  readonly #overrides: [InjectionToken<unknown>, unknown][] = [];
+  readonly #opened: (() => void)[] = [];
+  #app: App | undefined = undefined;
+  #url: Promise<string> | undefined = undefined;
+
+  constructor(private readonly options: ServeOptions) {}
+
+  get app(): App {
+    if (this.#app !== undefined) return this.#app;
+    checkOptions(this.options);
+    const middleware = [this.#signIn, ...(this.options.middleware ?? [])];
+    return (this.#app = new App({ ...this.options, middleware }, (container) => {
+      for (const [token, value] of this.#overrides) container.registerInstance(token, value);
+    }));
+  }
+
+  url(): Promise<string> {
+    return (this.#url ??= this.app.listen({ port: 0 }).then(({ url }) => url));
+  }
+
+  admit(user: RegisteredUser): string {
+    const id = randomUUID();
+    this.#users.set(id, user);
+    return id;
+  }
+
+  override(token: InjectionToken<unknown>, value: unknown): void {
+    if (this.#app !== undefined) throw new Error('the application is made already: override before its first use');
+    this.#overrides.push([token, value]);
+  }
+
+  opened(leave: () => void): void {
+    this.#opened.push(leave);
+  }
+
+  async close(): Promise<void> {
+    if (this.#app === undefined) return;
+    for (const leave of this.#opened) leave();
+    await this.#url?.catch(() => undefined);
+    await this.#app.close({ grace: 1_000 });
+  }
+
+  readonly #signIn: Middleware = (ctx, next) => {
+    const id = ctx.headers[USER_FIELD];
+    if (typeof id === 'string' && this.#users.has(id)) ctx.user = this.#users.get(id);
+    return next();
+  };
+}
