@@ -24,6 +24,7 @@ export {
   Headers,
   Param,
   Query,
+  Session,
   Signal,
   Socket,
   User,
@@ -47,3 +48,7 @@ export { conflate, defineChannel, type ChannelDefinition, type ChannelOptions, t
 export { Channels } from './live/channels.js';
 export { Connections } from './live/connections.js';
 export { event, type EventFields } from './live/message.js';
+export { sessions, type SessionOptions } from './live/sessions.js';
+export type { SessionRecord, SessionStore } from './live/session-store.js';
+export type { Broker, GapReason, Member, Replay, RevokeTarget } from './live/broker.js';
+export type { HistoryBounds } from './live/history.js';

@@ -21,8 +21,8 @@ const NAMES = {
     'param',
   ],
   parameterDecoratorsAndTypes: ['Channel', 'Connection', 'Session', 'Socket'],
-  context: ['Context', 'HttpError', 'attribute', 'connect'],
-  live: ['Channels', 'Connections', 'conflate', 'defineChannel', 'sessions'],
+  context: ['ConfigurationError', 'Context', 'HttpError', 'attribute', 'connect'],
+  live: ['Channels', 'Connections', 'conflate', 'defineChannel', 'event', 'sessions'],
 };
 
 describe('the public names', () => {
@@ -31,6 +31,6 @@ describe('the public names', () => {
   });
 
   it('of coequal/testing are these and no others', () => {
-    expect(Object.keys(testing).sort()).to.deep.equal(['serve']);
+    expect(Object.keys(testing).sort()).to.deep.equal(['Refused', 'serve']);
   });
 });

@@ -8,27 +8,18 @@ import { fileURLToPath } from 'node:url';
  * its floor has `only`, from nothing else but that and itself. `folder/*` means all that is in the folder.
  */
 const FLOORS: Floor[] = [
-  {
-    files: [
-      'core/errors',
-      'core/logger',
-      'core/attributes',
-      'core/identity',
-      'core/register',
-      'core/thenable',
-    ],
-  },
-  { files: ['core/json', 'core/body', 'core/multipart', 'core/cookies', 'core/convert'] },
-  { files: ['core/canonical-path', 'core/router', 'core/environment', 'core/options'] },
-  { files: ['core/context'] },
-  { files: ['core/compose', 'core/metadata', 'core/injection', 'core/injection-graph'] },
+  { files: ['core/errors', 'core/logger', 'core/thenable', 'core/pump', 'core/register'] },
+  { files: ['core/attributes', 'core/identity', 'core/cookies', 'core/in-flight', 'core/proxy'] },
+  { files: ['core/json', 'core/body', 'core/multipart', 'core/convert', 'core/canonical-path', 'core/options'] },
+  { files: ['core/environment', 'core/context', 'core/compose', 'core/metadata', 'core/router'] },
+  { files: ['core/injection*', 'core/invoke', 'core/readers', 'core/links'] },
   { files: ['live/*'] },
-  { files: ['core/http', 'core/sse', 'core/websocket', 'core/rpc', 'core/handshake'] },
-  { files: ['core/express'] },
-  { files: ['core/compile', 'core/explain'] },
+  { files: ['core/respond', 'core/admission', 'core/http', 'core/sse', 'core/handshake', 'core/websocket', 'core/rpc'] },
+  { files: ['core/express', 'core/compile', 'core/audit', 'core/explain'] },
+  { files: ['core/dispatcher', 'core/upgrader'] },
   { files: ['core/app'] },
   { files: ['decorators/*'], only: ['core/errors', 'core/metadata'] },
-  { files: ['index'] },
+  { files: ['files', 'index'] },
   { files: ['testing/*'] },
   { files: ['demo/*'] },
 ];
@@ -172,7 +163,7 @@ function floorOf(file: string): number {
 }
 
 function matches(file: string, pattern: string): boolean {
-  return pattern.endsWith('/*') ? file.startsWith(pattern.slice(0, -1)) : file === pattern;
+  return pattern.endsWith('*') ? file.startsWith(pattern.slice(0, -1)) : file === pattern;
 }
 
 /** The first cycle that a walk in depth meets, its first file repeated at the end. */

@@ -4,6 +4,8 @@ import { DIALECTS, exchange, parsed } from './dialects.mjs';
 import { clientFrame } from './frames.mjs';
 import { openMany } from './connection.mjs';
 
+const PING = 0x89;
+
 /** Messages per second of `connections` sockets, each with `window` messages under way. */
 export async function echo({ port, dialect, kind, connections, window, seconds }, held) {
   const { opening, path } = DIALECTS[dialect];
@@ -18,7 +20,9 @@ export async function echo({ port, dialect, kind, connections, window, seconds }
   const states = sockets.map((connection) => {
     const state = { bytes: 0, replies: 0, sent: 0 };
     connection.listen((chunk) => {
+      const boundary = (size - (state.bytes % size)) % size;
       state.bytes += chunk.length;
+      if (state.bytes % size !== 0) state.bytes -= answerPings(connection, chunk, boundary, size);
       const count = Math.floor(state.bytes / size) - state.replies;
       if (count === 0) return;
       state.replies += count;
@@ -45,11 +49,36 @@ export async function echo({ port, dialect, kind, connections, window, seconds }
 
   const outstanding = () => states.some((state) => state.bytes !== state.sent * size);
   for (let i = 0; i < 200 && outstanding(); i++) await after(10);
-  if (outstanding()) throw new Error('not every message was answered, or not with as many bytes');
+  const wrong = states.filter((state) => state.bytes !== state.sent * size);
+  if (wrong.length > 0) {
+    const [{ sent: messages, bytes }] = wrong;
+    const ended = sockets.filter((connection) => connection.ended !== undefined);
+    throw new Error(
+      `on ${wrong.length} of ${connections} sockets replies are not what was expected: ` +
+        `the first sent ${messages} messages and got ${bytes} bytes, not ${messages * size}; ` +
+        `${ended.length} have been closed${ended.length > 0 ? `, ${ended[0].ended.message}` : ''}`,
+    );
+  }
   for (const connection of sockets) connection.onBytes = undefined;
   await Promise.all(sockets.map((connection) => check(connection, sent, reply)));
   for (const connection of sockets) connection.destroy();
   return { rate: count / elapsed, clientBusy: (used.user + used.system) / 1e6 / elapsed };
+}
+
+/** Answers pings among the replies of one chunk, the first of which begins at `at`, and gives their size in bytes. */
+function answerPings(connection, chunk, at, size) {
+  let pings = 0;
+  while (at < chunk.length) {
+    if (chunk[at] !== PING) {
+      at += size;
+      continue;
+    }
+    const end = at + 2 + chunk[at + 1];
+    connection.socket.write(clientFrame(chunk.subarray(at + 2, end), 10));
+    pings += end - at;
+    at = end;
+  }
+  return pings;
 }
 
 /** One exchange, compared; the size of the reply's frame in bytes. */

@@ -9,7 +9,7 @@ export async function quick(options) {
   const pick = (entries) => entries.filter(({ name }) => only.includes(name));
   const short = { ...options, pick, rounds: options.rounds ?? 2, seconds: options.seconds ?? 1 };
   await http(short);
-  await echo({ ...short, seconds: 0.7 });
-  await broadcast({ ...short, seconds: 0.7 });
+  await echo({ ...short, seconds: 0.4 });
+  await broadcast({ ...short, seconds: 0.4 });
   await idle({ ...short, rounds: 1, connections: 2_000 });
 }

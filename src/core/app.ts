@@ -5,6 +5,7 @@ import { container as globalContainer, type DependencyContainer } from 'tsyringe
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import { Heartbeat } from '../live/heartbeat.js';
+import { LocalBroker } from '../live/local-broker.js';
 import { audit } from './audit.js';
 import { compileController, type CompiledRoute } from './compile.js';
 import { Dispatcher } from './dispatcher.js';
@@ -154,15 +155,18 @@ export class App {
     };
   }
 
-  #environmentOf({ logger, limits, timeouts, onError, origins, trustProxy }: AppOptions): Environment {
+  #environmentOf(options: AppOptions): Environment {
+    const { logger, onError, origins, trustProxy, userId = idOf, broker = new LocalBroker() } = options;
+    const limits = { ...LIMITS, ...options.limits };
     const log = logger === false ? silentLogger : (logger ?? consoleLogger);
     return {
       logger: log,
-      limits: { ...LIMITS, ...limits },
-      timeouts: { ...TIMEOUTS, ...timeouts },
+      limits,
+      timeouts: { ...TIMEOUTS, ...options.timeouts },
       origins: origins ?? 'same-origin',
-      channels: new Channels(),
-      connections: new Connections(this.#heartbeat),
+      channels: new Channels(broker),
+      connections: new Connections(this.#heartbeat, broker, limits),
+      userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
       ...origination(trustProxy),
       report: (error, ctx) => {
         let shown = visible(error);
@@ -187,3 +191,8 @@ export class App {
   }
 }
 
+/** A user's id, where users have one. */
+function idOf(user: unknown): string | undefined {
+  const { id } = user as { id?: unknown };
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
+}

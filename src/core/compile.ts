@@ -5,7 +5,13 @@ import { Scope, type Class, type Injection, type Provider } from './injection.js
 import { invoker } from './invoke.js';
 import { linkOf, type ScopedLink } from './links.js';
 import type { Logger } from './logger.js';
-import { controllerMetadata, type ControllerMetadata, type MethodMetadata, type RouteMetadata } from './metadata.js';
+import {
+  controllerMetadata,
+  type ControllerMetadata,
+  type MethodMetadata,
+  type Reader,
+  type RouteMetadata,
+} from './metadata.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
@@ -58,6 +64,7 @@ class ControllerCompiler {
     const calls = this.#calls();
     for (const [name, method] of this.metadata.methods) {
       if (method.routes.length === 0) this.#refuseLost(name, method);
+      this.#checkStatus(name, method);
       const links = [...this.#classLinks, ...this.#methodLinks(name, method)];
       for (const route of method.routes) {
         if (route.kind !== 'rpc') routes.push(this.#route(name, method, route, links, calls));
@@ -122,9 +129,7 @@ class ControllerCompiler {
         if (procedures.has(route.name)) {
           throw new ConfigurationError(`${this.target.name}.${name}: there is another @Rpc('${route.name}') in the class`);
         }
-        const site = { controller: this.target, method: name, kind: 'rpc' as const, path: this.metadata.path };
-        const readers = bindParameters(method.parameters, site).map(({ read }) => read);
-        const run = this.#run(name, readers, 'message');
+        const run = this.#run(name, this.#callReaders(name, method), 'message');
         const links = this.#methodLinks(name, method);
         const step: Step = (ctx) => {
           const value = run(ctx, ctx.message);
@@ -139,6 +144,19 @@ class ControllerCompiler {
       }
     }
     return procedures.size > 0 ? new Calls(procedures) : undefined;
+  }
+
+  /** A call reads the path of the socket that it came on: its parameters are checked against each. */
+  #callReaders(name: string, method: MethodMetadata): Reader[] {
+    const sockets = [...this.metadata.methods.values()]
+      .flatMap(({ routes }) => routes)
+      .flatMap((route) => (route.kind === 'websocket' ? [joinPaths(this.metadata.path, route.path)] : []));
+    let readers: Reader[] = [];
+    for (const path of sockets) {
+      const site = { controller: this.target, method: name, kind: 'rpc' as const, path };
+      readers = bindParameters(method.parameters, site).map(({ read }) => read);
+    }
+    return readers;
   }
 
   /** How the method is run: on the one instance, or in a scope that ends with the exchange or the message. */
@@ -172,6 +190,13 @@ class ControllerCompiler {
 
   #methodLinks(name: string, method: MethodMetadata): readonly ScopedLink[] {
     return method.middleware.map((one) => linkOf(one, `${this.target.name}.${name}`, this.injection));
+  }
+
+  #checkStatus(name: string, { status }: MethodMetadata): void {
+    if (status === undefined || (Number.isInteger(status) && status >= 200 && status <= 599)) return;
+    throw new ConfigurationError(
+      `${this.target.name}.${name}: @HttpCode takes a whole number from 200 to 599, not ${String(status)}`,
+    );
   }
 
   /** Decorators on a method that no request reaches are a mistake, or a base for others: only the former is told. */

@@ -9,6 +9,7 @@ import { HttpError } from './errors.js';
 import { Identity } from './identity.js';
 import type { Scope } from './injection-scope.js';
 import type { RegisteredUser } from './register.js';
+import type { Session } from '../live/session.js';
 import { isThenable } from './thenable.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
@@ -108,8 +109,9 @@ export class Context {
     this.identity.user = user;
   }
 
-  get session(): unknown {
-    return this.#identity?.session;
+  /** The session, where `sessions()` runs; what Express middleware has made of it, where that runs instead. */
+  get session(): Session {
+    return this.#identity?.session as Session;
   }
 
   set session(session: unknown) {

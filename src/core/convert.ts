@@ -53,9 +53,12 @@ const CONVERSIONS = new Map<unknown, (value: unknown, refuse: Refuse) => unknown
   [Array, (value) => (Array.isArray(value) ? value : [value])],
 ]);
 
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+
 function toNumber(value: unknown, refuse: Refuse): number {
-  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN;
-  return Number.isFinite(number) ? number : refuse('a number');
+  // Number() alone takes '' for 0, and hexadecimal, octal and binary forms.
+  const number = typeof value === 'string' && DECIMAL.test(value.trim()) ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? number : refuse('a number');
 }
 
 function toBoolean(value: unknown, refuse: Refuse): boolean {
@@ -66,6 +69,17 @@ function toBoolean(value: unknown, refuse: Refuse): boolean {
 
 function toDate(value: unknown, refuse: Refuse): Date {
   // Only RFC 3339 dates and times: what else Date understands differs by engine and by time zone.
-  const date = typeof value === 'string' && /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(value) ? new Date(value) : undefined;
-  return date !== undefined && !Number.isNaN(date.getTime()) ? date : refuse('a date such as 2026-01-31T12:00:00Z');
+  if (typeof value === 'string' && DATE.test(value) && isDay(value.slice(0, 10))) {
+    const date = new Date(value);
+    if (!Number.isNaN(date.getTime())) return date;
+  }
+  return refuse('a date such as 2026-01-31T12:00:00Z');
+}
+
+const DATE = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/;
+
+/** Whether the calendar has the day: Date makes 2 March of 30 February. */
+function isDay(day: string): boolean {
+  const date = new Date(day);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }

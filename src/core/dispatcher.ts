@@ -72,7 +72,7 @@ export class Dispatcher {
   }
 
   /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */
-  upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void): void {
+  upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void | Promise<void>): void {
     if (this.#draining) return this.refuse(ctx, new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1' } }));
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(ctx, new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }));
@@ -89,7 +89,7 @@ export class Dispatcher {
     let result: unknown;
     try {
       result = route.chain(ctx);
-      if (!isThenable(result)) return route.conclude(ctx);
+      if (!isThenable(result)) return this.#conclude(ctx, route);
     } catch (error) {
       return this.#fail(ctx, error);
     }
@@ -97,18 +97,25 @@ export class Dispatcher {
     result.then(
       () => {
         running.delete(ctx);
-        try {
-          if (ctx.ended || ctx.response.headersSent) ctx.outlet?.abandon();
-          if (!ctx.ended) route.conclude(ctx);
-        } catch (error) {
-          this.#fail(ctx, error);
-        }
+        this.#conclude(ctx, route);
       },
       (error: unknown) => {
         running.delete(ctx);
         this.#fail(ctx, error);
       },
     );
+  }
+
+  /** Sends what was decided; an exchange whose client has left, or that was answered for taking too long, is given up. */
+  #conclude(ctx: Context, route: Route): void {
+    try {
+      if (ctx.outlet !== undefined && (ctx.ended || ctx.response.headersSent)) return ctx.outlet.abandon();
+      if (ctx.ended) return;
+      const opening = route.conclude(ctx);
+      if (opening !== undefined) opening.catch((error: unknown) => this.#fail(ctx, error));
+    } catch (error) {
+      this.#fail(ctx, error);
+    }
   }
 
   /** The one catch of an exchange: before the head an answer, after it a cut. */

@@ -14,6 +14,8 @@ export interface Environment {
   readonly origins: OriginPolicy;
   readonly channels: Channels;
   readonly connections: Connections;
+  /** By which id the user of an exchange is known; undefined for nobody. */
+  userId(context: Context): string | undefined;
   /** The address of the client, behind the proxies that are trusted. */
   address(request: IncomingMessage): string;
   /** Whether the client's side of the connection is encrypted, by TLS or by a trusted proxy's word. */

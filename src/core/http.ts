@@ -1,3 +1,4 @@
+import { Channel } from '../live/channel.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { HttpError } from './errors.js';
@@ -34,8 +35,11 @@ export function concludeRefusal(ctx: Context): void {
 }
 
 /** Makes what a method returned the answer. What it sent by hand already stays. */
-function decide(ctx: Context, value: unknown, status: number | undefined): void {
+function decide(ctx: Context, value: unknown, status: number | undefined): unknown {
   if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
-  if (value === undefined) return;
+  if (value === undefined) return undefined;
+  // A request of a channel is a request of what it has kept.
+  if (value instanceof Channel) return value.history().then((kept) => ctx.send(kept));
   ctx.send(value);
+  return undefined;
 }

@@ -12,6 +12,11 @@ export interface ScopedLink extends Link {
  * where their services are scoped. @throws ConfigurationError for what is neither.
  */
 export function linkOf(middleware: MiddlewareLike, where: string, injection: Injection): ScopedLink {
+  if (typeof middleware !== 'function') {
+    throw new ConfigurationError(
+      `${where}: ${String(middleware)} is no middleware: give functions (ctx, next) and classes with use(ctx, next)`,
+    );
+  }
   if (!isClass(middleware)) {
     return { name: middleware.name || 'anonymous middleware', run: middleware as Middleware, scoped: [] };
   }

@@ -68,6 +68,8 @@ export interface ParameterMetadata {
   readonly input: boolean;
   /** Whether it says the same for as long as a connection lives, so that it is read once. */
   readonly stable: boolean;
+  /** Whether its first argument names one field of a record, which it gives as a whole without. */
+  readonly named: boolean;
   /** What it takes for itself: it decides the form of a socket's method. */
   readonly takes: 'body' | 'socket' | 'connection' | undefined;
   /** Finds mistakes of the author at start-up. */

@@ -1,12 +1,15 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { Context } from './context.js';
+import type { Broker } from '../live/broker.js';
+import type { ConnectionLimits } from '../live/connections.js';
 import type { Class } from './injection.js';
+import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
 import type { MiddlewareLike } from './compose.js';
 import { ConfigurationError } from './errors.js';
 
 /** Bounds on what a client may send. Sizes are bytes. */
-export interface Limits {
+export interface Limits extends ConnectionLimits {
   /** The body of a request: 1 MiB. More is a 413. */
   body: number;
   /** One WebSocket message: 64 KiB. More closes the socket with 1009. */
@@ -64,6 +67,12 @@ export interface AppOptions {
   origins?: OriginPolicy;
   /** Proxies whose `X-Forwarded-*` is believed: addresses, subnets, or `loopback`, `uniquelocal`. None by default. */
   trustProxy?: string | readonly string[];
+  /** By which id a user is known to `Connections` and presence: `user.id` by default. */
+  userId?: (user: RegisteredUser) => string | undefined;
+  /** What processes tell one another by; this process alone by default. */
+  broker?: Broker;
+  /** `/livez` and `/readyz` for the orchestrator: 200, and 503 once the application is closing. Off by default. */
+  health?: boolean;
   /** permessage-deflate (RFC 7692) on sockets. Off by default: it costs memory for each of them. */
   deflate?: boolean;
 }
@@ -76,6 +85,9 @@ export const LIMITS: Limits = {
   query: 1_000,
   handshakes: 1_000,
   buffered: 1_048_576,
+  connections: Infinity,
+  connectionsPerUser: Infinity,
+  connectionsPerAddress: Infinity,
 };
 
 export const TIMEOUTS: Timeouts = {
@@ -99,17 +111,24 @@ const KNOWN: ReadonlySet<string> = new Set<keyof AppOptions>([
   'origins',
   'trustProxy',
   'deflate',
+  'userId',
+  'broker',
+  'health',
 ]);
 
 /** Refuses options that are misspelt, so that a limit that was meant is not a limit that is missing. */
 export function checkOptions(options: AppOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError('createApp takes its options: createApp({ controllers: [...] })');
+  }
   unknownKeys(options, KNOWN, 'createApp');
   unknownKeys(options.limits ?? {}, new Set(Object.keys(LIMITS)), 'createApp, limits');
   unknownKeys(options.timeouts ?? {}, new Set(Object.keys(TIMEOUTS)), 'createApp, timeouts');
   if (!Array.isArray(options.controllers)) {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
-  for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts })) {
+  const { heartbeat = 1 } = options;
+  for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts, heartbeat })) {
     if (typeof value !== 'number' || !(value > 0)) {
       throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
     }

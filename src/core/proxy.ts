@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import proxyAddress from '@fastify/proxy-addr';
+import { ConfigurationError } from './errors.js';
 
 /** What a request says of its client's side, where proxies are trusted to tell. */
 export interface Origination {
@@ -14,7 +15,7 @@ export function origination(trusted: string | readonly string[] | undefined): Or
   if (trusted === undefined || trusted.length === 0) {
     return { address: ({ socket }) => socket.remoteAddress ?? '', secure: isEncrypted, host };
   }
-  const trust = proxyAddress.compile(typeof trusted === 'string' ? trusted.split(/\s*,\s*/) : [...trusted]);
+  const trust = compile(typeof trusted === 'string' ? trusted.split(/\s*,\s*/) : [...trusted]);
   const believed = ({ socket }: IncomingMessage): boolean => trust(socket.remoteAddress ?? '', 0);
   return {
     address: (request) => proxyAddress(request, trust),
@@ -24,6 +25,17 @@ export function origination(trusted: string | readonly string[] | undefined): Or
     },
     host: (request) => (believed(request) ? last(request.headers['x-forwarded-host']) : undefined) ?? host(request),
   };
+}
+
+function compile(trusted: string[]): ReturnType<typeof proxyAddress.compile> {
+  try {
+    return proxyAddress.compile(trusted);
+  } catch (cause) {
+    throw new ConfigurationError(
+      `createApp: trustProxy takes addresses, subnets, or loopback, linklocal and uniquelocal: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }
 
 function isEncrypted({ socket }: IncomingMessage): boolean {

@@ -57,7 +57,7 @@ function bind(metadata: ParameterMetadata, site: ParameterSite, declared: readon
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
   const given = metadata.args.find((arg) => isSchema(arg) || CONSTRUCTORS.has(arg) || BYTES.has(arg));
-  const whole = metadata.takes !== 'body' && typeof metadata.args[0] !== 'string';
+  const whole = metadata.named && typeof metadata.args[0] !== 'string';
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
       site,
@@ -68,7 +68,7 @@ function bind(metadata: ParameterMetadata, site: ParameterSite, declared: readon
   }
   const type = given !== undefined && !isSchema(given) ? given : declared?.[site.index];
   const convert = metadata.input ? conversion(metadata, given, whole ? undefined : type) : undefined;
-  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), type: isSchema(given) ? undefined : type };
+  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), type };
 }
 
 function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): BoundParameter['from'] {

@@ -17,7 +17,6 @@ export function respond(ctx: Context, value: unknown): void {
   if (value instanceof Uint8Array) return body(ctx, value, 'application/octet-stream');
   if (value instanceof Readable) return stream(ctx, value, 'application/octet-stream');
   if (value instanceof Response) return forward(ctx, value);
-  if (isChannel(value)) return body(ctx, json(value.history()), JSON_TYPE);
   if (isAsyncIterable(value)) return stream(ctx, value, undefined);
   if (value instanceof ArrayBuffer) return body(ctx, new Uint8Array(value), 'application/octet-stream');
   if (value instanceof Blob) return stream(ctx, Readable.fromWeb(value.stream() as never), value.type || 'application/octet-stream');
@@ -42,10 +41,6 @@ export function isAsyncIterable(value: object): value is AsyncIterable<unknown> 
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const DESCRIPTIVE = ['content-length', 'content-encoding', 'content-range', 'content-disposition', 'etag', 'last-modified', 'cache-control'];
-
-function isChannel(value: object): value is { history(): unknown[] } {
-  return 'history' in value && typeof value.history === 'function' && isAsyncIterable(value);
-}
 
 function empty(ctx: Context): void {
   const status = ctx.explicitStatus || 204;

@@ -16,7 +16,7 @@ export interface Route {
   /** Makes the head: middleware, then what the kind does. */
   readonly chain: (ctx: Context) => unknown;
   /** Sends the head that was decided, and goes on as the kind does. */
-  readonly conclude: (ctx: Context) => void;
+  readonly conclude: (ctx: Context) => void | Promise<void>;
 }
 
 export interface Match {
@@ -38,16 +38,18 @@ export class Router {
   /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
   add(route: Route): void {
     const { kind, verb, path, host, name } = route;
-    const key = `${kind} ${verb} ${host ?? ''} ${path.replace(/:\w+/g, ':')}`;
-    const other = this.#names.get(key);
-    if (other !== undefined) {
-      throw new ConfigurationError(
-        `${name} and ${other} both answer ${label(kind, verb)} ${path}: change the path of one, or remove it`,
-      );
-    }
-    this.#names.set(key, name);
-    if (host !== undefined) this.#hosts = true;
     const methods = verb === 'ALL' ? [...VERBS] : [verb as FindMyWay.HTTPMethod];
+    for (const method of methods) {
+      const key = `${kind} ${method} ${host ?? ''} ${path.replace(/:\w+/g, ':')}`;
+      const other = this.#names.get(key);
+      if (other !== undefined) {
+        throw new ConfigurationError(
+          `${name} and ${other} both answer ${label(kind, method)} ${path}: change the path of one, or remove it`,
+        );
+      }
+      this.#names.set(key, name);
+    }
+    if (host !== undefined) this.#hosts = true;
     try {
       this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, route);
     } catch (cause) {

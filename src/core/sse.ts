@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Channel } from '../live/channel.js';
 import { EventStream } from '../live/event-stream.js';
+import { admit } from './admission.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { concludeRefusal, type Call } from './http.js';
@@ -25,13 +26,14 @@ export function sseStep(call: Call, status: number | undefined): Step {
 }
 
 /** Sends the head, and lets the events flow. */
-export function concludeSse(ctx: Context): void {
-  if (!(ctx.outlet instanceof EventStream)) return concludeRefusal(ctx);
-  ctx.outlet.open();
-  ctx.environment.connections.add(ctx.outlet);
-  if (ctx.deadline !== undefined) ctx.outlet.expires(ctx.deadline);
-  const source = ctx.answer;
-  if (source instanceof Begun) run(ctx, ctx.outlet, source);
+export function concludeSse(ctx: Context): void | Promise<void> {
+  const stream = ctx.outlet;
+  if (!(stream instanceof EventStream)) return concludeRefusal(ctx);
+  return admit(ctx, (admission) => {
+    stream.open();
+    ctx.environment.connections.add(stream, admission);
+    if (ctx.answer instanceof Begun) run(ctx, stream, ctx.answer);
+  });
 }
 
 /** A source whose first value has been asked for already. */

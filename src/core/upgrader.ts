@@ -3,7 +3,9 @@ import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
 import { EVENTS_PROTOCOL } from '../live/format.js';
+import type { Admission } from '../live/connections.js';
 import { Peer } from '../live/socket.js';
+import { admit } from './admission.js';
 import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
 import { responseOn, type Dispatcher } from './dispatcher.js';
@@ -62,14 +64,14 @@ export class Upgrader {
       return this.dispatcher.refuse(ctx, error);
     }
     const route = match.route as CompiledRoute;
-    this.dispatcher.upgrade(ctx, route, () => this.#accept(ctx, route, socket, head));
+    this.dispatcher.upgrade(ctx, route, () => admit(ctx, (admission) => this.#accept(ctx, route, socket, head, admission)));
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
-  #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer): void {
+  #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer, admission: Admission): void {
     const { request, response } = ctx;
     const { socket: socketRoute } = route;
-    if (socketRoute === undefined || socket.destroyed || response.headersSent) return;
+    if (socketRoute === undefined || socket.destroyed || response.headersSent) return admission.withdraw();
     this.#fields.set(request, fieldsOf(response));
     this.#protocols.set(request, socketRoute.protocols);
     response.detachSocket(socket as NetSocket);
@@ -80,8 +82,7 @@ export class Upgrader {
     (socket as Partial<NetSocket>).setNoDelay?.(true);
     this.#server.handleUpgrade(request, socket, head, (peer) => {
       const opened = socketRoute.open(ctx, peer, socket);
-      this.environment.connections.add(opened);
-      if (ctx.deadline !== undefined) opened.expires(ctx.deadline);
+      this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });
   }

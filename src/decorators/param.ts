@@ -10,6 +10,8 @@ export interface ParamOptions<Args extends unknown[]> {
   stable?: boolean;
   /** Finds mistakes at start-up: returns what is wrong and how to mend it. */
   check?: (site: ParameterSite, ...args: Args) => string | undefined;
+  /** @internal The first argument names a field; without one the whole record is given, as it is. */
+  named?: boolean;
   /** @internal */
   takes?: 'body' | 'socket' | 'connection';
 }
@@ -35,6 +37,7 @@ export function param<Args extends unknown[] = []>(
         kinds: options.kinds,
         input: options.input ?? false,
         stable: options.stable ?? false,
+        named: options.named ?? false,
         takes: options.takes,
         check: options.check as ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined,
       };

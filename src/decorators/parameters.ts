@@ -1,8 +1,10 @@
 import type { Attribute } from '../core/attributes.js';
 import type { ParameterSite, Schema } from '../core/metadata.js';
+import type { RegisteredSession } from '../core/register.js';
 import type { ChannelDefinition } from '../live/channel-definition.js';
 import type { Channel as ChannelType } from '../live/channel.js';
 import type { Connection as ConnectionType } from '../live/connection.js';
+import type { Session as SessionType } from '../live/session.js';
 import type { Socket as SocketType } from '../live/socket.js';
 import { param } from './param.js';
 
@@ -25,6 +27,7 @@ export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown
 export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name), {
   input: true,
   stable: true,
+  named: true,
   check: (site, name) =>
     typeof name !== 'string' || templateParameters(site.path).includes(name)
       ? undefined
@@ -32,19 +35,24 @@ export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name
 });
 
 /** A parameter of the query, or all of them. */
-export const Query = param<Input>('Query', (ctx, name?) => pick(ctx.query, name), { input: true, stable: true });
+export const Query = param<Input>('Query', (ctx, name?) => pick(ctx.query, name), {
+  input: true,
+  stable: true,
+  named: true,
+});
 
 /** A header field of the request (any case), or all of them. */
 export const Headers = param<Input>(
   'Headers',
   (ctx, name?) => pick(ctx.headers, typeof name === 'string' ? name.toLowerCase() : name),
-  { input: true, stable: true },
+  { input: true, stable: true, named: true },
 );
 
 /** A cookie, or all of them. */
 export const Cookies = param<Input>('Cookies', (ctx, name?) => pick(ctx.cookies, name), {
   input: true,
   stable: true,
+  named: true,
 });
 
 /** The body of a request; on a socket each message; on a call its `params`. */
@@ -61,6 +69,15 @@ export const Socket = param<[form?: Form | typeof Buffer]>('Socket', (ctx) => ct
 });
 export type Socket<In = unknown, Out = unknown> = SocketType<In, Out>;
 
+/** The session, where `sessions()` runs. */
+export const Session = param('Session', (ctx) => {
+  if ((ctx.session as unknown) === undefined) {
+    throw new Error('there is no session: give sessions() to createApp({ middleware: [sessions()] })');
+  }
+  return ctx.session;
+});
+export type Session<T extends object = RegisteredSession & object> = SessionType<T>;
+
 /** What stays open: the event stream or the socket. */
 export const Connection = param('Connection', (ctx) => ctx.outlet, {
   kinds: ['sse', 'websocket'],
@@ -71,7 +88,7 @@ export type Connection = ConnectionType;
 /** The channel of a definition, its template filled from the parameters of the path. */
 export const Channel = param(
   'Channel',
-  (ctx, definition: ChannelDefinition<never>) => ctx.environment.channels.of(definition, ctx.params),
+  (ctx, definition: ChannelDefinition<never>) => ctx.environment.channels.read(definition, ctx),
   {
     stable: true,
     check: (site: ParameterSite, definition) => {

@@ -1,5 +1,8 @@
 import { ConfigurationError } from '../core/errors.js';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Context } from '../core/context.js';
+import type { RegisteredUser } from '../core/register.js';
+import type { HistoryBounds } from './history.js';
 
 /** What a full reader costs: the connection, the oldest messages, or all but the latest per key. */
 export type OnFull<T> = 'close' | 'drop-oldest' | Conflate<T>;
@@ -16,11 +19,15 @@ export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
 
 export interface ChannelOptions<T> {
   /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
-  history?: number | { messages?: number; bytes?: number; age?: number };
+  history?: number | Partial<HistoryBounds>;
   /** What a full reader costs; `'close'` by default. */
   onFull?: OnFull<T>;
   /** Whether an exchange may read the channel; false is a 403, and what is thrown is the answer. */
   authorize?: (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
+  /** What may be published: a Standard Schema, synchronous. What it refuses is the publisher's error. */
+  schema?: StandardSchemaV1;
+  /** Keeps who is on the channel, and says what others may see of a user. */
+  presence?: (user: RegisteredUser) => unknown;
 }
 
 /** A sort of channel with its policies: `defineChannel<Message>('rooms/:room', { history: 100 })`. */
@@ -49,4 +56,11 @@ export function defineChannel<T = unknown>(template: string, options: ChannelOpt
       })
       .join('/');
   return { template, parameters, options, name };
+}
+
+/** The bounds of a history; undefined where the channel keeps none. */
+export function boundsOf(history: ChannelOptions<never>['history']): HistoryBounds | undefined {
+  if (history === undefined || history === 0) return undefined;
+  const given = typeof history === 'number' ? { messages: history } : history;
+  return { messages: Infinity, bytes: Infinity, age: Infinity, ...given };
 }

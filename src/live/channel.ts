@@ -1,133 +1,80 @@
-import type { ChannelDefinition } from './channel-definition.js';
+import { isThenable } from '../core/thenable.js';
+import type { Member } from './broker.js';
+import { boundsOf, type ChannelDefinition } from './channel-definition.js';
 import type { Connection } from './connection.js';
-import { Feed } from './feed.js';
-import { Message, messageOf } from './message.js';
-import { Publication } from './publication.js';
-import { Subscription, type Source, type Subscriber } from './subscription.js';
+import type { HistoryBounds } from './history.js';
+import { messageOf } from './message.js';
+import { Presence } from './presence.js';
+import { presenceTopic, type Topics } from './topic.js';
 
 /** A handle on one channel. It costs nothing while nobody reads it. */
 export class Channel<T = unknown> implements AsyncIterable<T> {
+  readonly #topics: Topics;
+  readonly #bounds: HistoryBounds | undefined;
+
   /** @internal */
   constructor(
     readonly definition: ChannelDefinition<T>,
     /** The template, filled: `rooms/lobby`. */
     readonly name: string,
-    private readonly topics: Topics,
-  ) {}
+    topics: Topics,
+  ) {
+    this.#topics = topics;
+    this.#bounds = boundsOf(definition.options.history);
+  }
 
-  /** How many read the channel. */
+  /** How many read the channel in this process. */
   get size(): number {
-    return this.topics.get(this.name)?.size ?? 0;
+    return this.#topics.get(this.name)?.size ?? 0;
   }
 
   /**
    * Sends a value to all who read the channel; it is encoded once for each format.
-   * @throws TypeError for a value without a JSON form; those whose format can encode it receive it.
+   * @throws TypeError for a value that has no JSON form, or that the channel's schema refuses. Readers whose
+   * format can encode it have received it.
    */
   publish(value: T): void {
-    const topic = this.topics.get(this.name) ?? this.topics.keep(this.name, this.definition);
-    topic?.publish(messageOf(value));
+    const { schema } = this.definition.options;
+    if (schema !== undefined) check(schema, value, this.name);
+    this.#topics.counters.published++;
+    void this.#topics.broker.publish(this.name, messageOf(value), this.#bounds);
+    const failure = this.#topics.get(this.name)?.takeFailure();
+    if (failure !== undefined) throw failure.error;
   }
 
-  /** The connection reads the channel from now on, until it ends or the returned function is called. */
+  /** The connection reads the channel from now on: what it missed, then what comes. Call the result to end it. */
   subscribe(connection: Connection): () => void {
-    const topic = this.topics.open(this.name, this.definition);
-    return topic.subscribe(connection);
+    return this.#topics.open(this.name, this.definition).subscribe(connection);
   }
 
   /** What the channel has kept, oldest first. */
-  history(): T[] {
-    return (this.topics.get(this.name)?.kept ?? []).map((message) => message.value as T);
+  async history(): Promise<T[]> {
+    if (this.#bounds === undefined) return [];
+    const { messages } = await this.#topics.broker.replay(this.name, undefined, this.#bounds);
+    return messages.map(({ value }) => value as T);
+  }
+
+  /** Users who read the channel, each once; empty unless the definition has a `presence`. */
+  async members(): Promise<Member[]> {
+    return await this.#topics.broker.members(presenceTopic(this.name));
+  }
+
+  /** Who comes and goes: `join` and `leave` events, after a `present` event that lists who is there. */
+  get presence(): Presence {
+    return new Presence(this.name, this.#topics);
   }
 
   /** Reads the channel in the server, from the moment that this is called. */
   [Symbol.asyncIterator](): AsyncIterator<T, void> {
-    return this.topics.open(this.name, this.definition).feed() as AsyncIterator<T, void>;
+    return this.#topics.open(this.name, this.definition).feed() as AsyncIterator<T, void>;
   }
 }
 
-/** The channels that somebody reads, or that keep a history. */
-export class Topics {
-  readonly #topics = new Map<string, Topic>();
-  readonly counters = { published: 0, dropped: 0, conflated: 0 };
-
-  get size(): number {
-    return this.#topics.size;
-  }
-
-  get(name: string): Topic | undefined {
-    return this.#topics.get(name);
-  }
-
-  open(name: string, definition: ChannelDefinition<never>): Topic {
-    let topic = this.#topics.get(name);
-    if (topic === undefined) {
-      topic = new Topic(definition, this, name);
-      this.#topics.set(name, topic);
-    }
-    return topic;
-  }
-
-  /** Opens a channel that nobody reads, where what is published now is kept for later. */
-  keep(name: string, definition: ChannelDefinition<never>): Topic | undefined {
-    return definition.options.history === undefined ? undefined : this.open(name, definition);
-  }
-
-  close(name: string): void {
-    this.#topics.delete(name);
-  }
-}
-
-/** The readers of one channel, and what it keeps. */
-class Topic implements Source {
-  readonly kept: Message[] = [];
-  readonly #subscribers = new Set<Subscriber>();
-  readonly #limit: number;
-
-  constructor(
-    readonly definition: ChannelDefinition<never>,
-    readonly topics: Topics,
-    readonly name: string,
-  ) {
-    const { history = 0 } = definition.options;
-    this.#limit = typeof history === 'number' ? history : (history.messages ?? Infinity);
-  }
-
-  get size(): number {
-    return this.#subscribers.size;
-  }
-
-  publish(message: Message): void {
-    this.topics.counters.published++;
-    if (this.#limit > 0) {
-      this.kept.push(message);
-      if (this.kept.length > this.#limit) this.kept.shift();
-    }
-    const publication = new Publication(message);
-    for (const subscriber of this.#subscribers) subscriber.deliver(publication);
-    publication.rethrow();
-  }
-
-  subscribe(connection: Connection): () => void {
-    const subscription = new Subscription(connection, this, this.definition.options.onFull ?? 'close');
-    for (const message of this.kept) subscription.deliver(new Publication(message));
-    this.#subscribers.add(subscription);
-    return () => subscription.end();
-  }
-
-  feed(): Feed<never> {
-    const feed = new Feed<never>(this, this.definition.options.onFull ?? 'close');
-    this.#subscribers.add(feed);
-    return feed;
-  }
-
-  remove(subscriber: Subscriber): void {
-    this.#subscribers.delete(subscriber);
-    if (this.#subscribers.size === 0 && this.#limit === 0) this.topics.close(this.name);
-  }
-
-  skipped(dropped: number, conflated: number): void {
-    this.topics.counters.dropped += dropped;
-    this.topics.counters.conflated += conflated;
+function check<T>(schema: NonNullable<ChannelDefinition<T>['options']['schema']>, value: T, name: string): void {
+  const result = schema['~standard'].validate(value);
+  if (isThenable(result)) throw new TypeError(`the schema of the channel ${name} is asynchronous: publish() is not`);
+  const { issues } = result as { issues?: readonly { message: string }[] };
+  if (issues !== undefined) {
+    throw new TypeError(`the channel ${name} refuses the value: ${issues.map(({ message }) => message).join('; ')}`);
   }
 }

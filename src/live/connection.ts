@@ -57,6 +57,21 @@ export abstract class Connection {
     return this.context.user;
   }
 
+  /** The id of the user, by which `Connections` and presence know one from another. */
+  get userId(): string | undefined {
+    return this.context.environment.userId(this.context);
+  }
+
+  /** @internal Whether its messages carry cursors, so that the reader can come back to where it was. */
+  get resumable(): boolean {
+    return false;
+  }
+
+  /** @internal The cursor with which the reader has come back. */
+  get cursor(): string | undefined {
+    return undefined;
+  }
+
   /** Bytes that wait for the reader. */
   get buffered(): number {
     return this.#pendingBytes + this.sink.writableLength;

@@ -1,32 +1,170 @@
+import type { Context } from '../core/context.js';
+import { HttpError } from '../core/errors.js';
+import type { Broker, RevokeTarget } from './broker.js';
 import type { Connection, Follower } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
+import { Session } from './session.js';
 
-/** What is open, of both kinds. Injectable. */
+/** How many connections there may be. */
+export interface ConnectionLimits {
+  /** In all: more are answered with 503. */
+  connections: number;
+  /** Of one user: more are answered with 429. */
+  connectionsPerUser: number;
+  /** From one address: more are answered with 429. */
+  connectionsPerAddress: number;
+}
+
+/** A connection that is about to open: known already, so that what ends it in the meantime is not missed. */
+export interface Admission {
+  /** Ends the admission, where the connection does not open after all. */
+  withdraw(): void;
+  /** Why it is not to open: its session or user was revoked while it was decided. */
+  revoked: string | undefined;
+}
+
+/** What is open, of both kinds: who is connected, as whom, and how to reach and to end them. Injectable. */
 export class Connections implements Iterable<Connection> {
-  readonly #all = new Map<Connection, () => void>();
-  readonly #follower: Follower = {
-    drained() {},
-    closed: (connection) => {
-      this.#all.get(connection)?.();
-      this.#all.delete(connection);
-    },
-  };
+  readonly #open = new Map<Connection, Entry>();
+  readonly #byUser = new Map<string, Set<Entry>>();
+  readonly #bySession = new Map<string, Set<Entry>>();
+  readonly #byAddress = new Map<string, Set<Entry>>();
+  readonly #follower: Follower = { drained() {}, closed: (connection) => this.#remove(connection) };
+  #entries = 0;
 
   /** @internal */
-  constructor(private readonly heartbeat: Heartbeat) {}
+  constructor(
+    private readonly heartbeat: Heartbeat,
+    private readonly broker: Broker,
+    private readonly limits: ConnectionLimits,
+  ) {
+    broker.onRevoke((target, reason) => this.#revoked(target, reason));
+  }
 
-  /** How many are open. */
+  /** How many are open in this process. */
   get count(): number {
-    return this.#all.size;
+    return this.#open.size;
   }
 
   [Symbol.iterator](): Iterator<Connection> {
-    return this.#all.keys();
+    return this.#open.keys();
   }
 
-  /** @internal */
-  add(connection: Connection): void {
-    this.#all.set(connection, this.heartbeat.add(connection));
-    connection.follow(this.#follower);
+  /** The connection with an id. */
+  get(id: string): Connection | undefined {
+    for (const connection of this.#open.keys()) if (connection.id === id) return connection;
+    return undefined;
   }
+
+  /** The connections of a user, by the user's id. */
+  of(userId: string): Connection[] {
+    return [...(this.#byUser.get(userId) ?? [])].flatMap(({ connection }) => connection ?? []);
+  }
+
+  /** Sends a value to all connections of a user in this process; gives how many there are. */
+  send(userId: string, value: unknown): number {
+    const connections = this.of(userId);
+    for (const connection of connections) connection.send(value);
+    return connections.length;
+  }
+
+  /** Ends the connections of a user or of a session, in all processes: 3000, or an `end` event. */
+  async revoke(target: RevokeTarget, reason = 'revoked'): Promise<void> {
+    await this.broker.revoke(target, reason);
+  }
+
+  /**
+   * @internal Registers a connection before it opens.
+   * @throws HttpError 429 or 503 where there are too many.
+   */
+  admit(ctx: Context): Admission {
+    const { connections, connectionsPerUser, connectionsPerAddress } = this.limits;
+    const user = ctx.environment.userId(ctx);
+    const session = ctx.session instanceof Session ? ctx.session.id : undefined;
+    if (this.#entries >= connections) throw tooMany(503, 'Too many connections are open');
+    const ofUser = user === undefined ? 0 : (this.#byUser.get(user)?.size ?? 0);
+    if (ofUser >= connectionsPerUser) throw tooMany(429, 'The user has too many connections open');
+    // Addresses are only looked up where they are counted: idle connections are many.
+    const address = connectionsPerAddress === Infinity ? undefined : ctx.ip;
+    const ofAddress = address === undefined ? 0 : (this.#byAddress.get(address)?.size ?? 0);
+    if (ofAddress >= connectionsPerAddress) throw tooMany(429, 'Too many connections are open from the address');
+    const entry = new Entry(user, session, address, (gone) => this.#forget(gone));
+    this.#entries++;
+    put(this.#byUser, user, entry);
+    put(this.#bySession, session, entry);
+    put(this.#byAddress, address, entry);
+    return entry;
+  }
+
+  /** @internal The connection is open. */
+  add(connection: Connection, admission: Admission): void {
+    const entry = admission as Entry;
+    entry.connection = connection;
+    entry.stopBeating = this.heartbeat.add(connection);
+    this.#open.set(connection, entry);
+    connection.follow(this.#follower);
+    const { deadline } = connection.context;
+    if (deadline !== undefined) connection.expires(deadline);
+    if (entry.revoked !== undefined) connection.close(3000, entry.revoked);
+  }
+
+  #remove(connection: Connection): void {
+    const entry = this.#open.get(connection);
+    this.#open.delete(connection);
+    entry?.withdraw();
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries--;
+    take(this.#byUser, entry.user, entry);
+    take(this.#bySession, entry.session, entry);
+    take(this.#byAddress, entry.address, entry);
+  }
+
+  #revoked(target: RevokeTarget, reason: string): void {
+    const entries = 'user' in target ? this.#byUser.get(target.user) : this.#bySession.get(target.session);
+    for (const entry of [...(entries ?? [])]) {
+      entry.revoked = reason;
+      entry.connection?.close(3000, reason);
+    }
+  }
+}
+
+class Entry implements Admission {
+  connection: Connection | undefined = undefined;
+  revoked: string | undefined = undefined;
+  stopBeating: (() => void) | undefined = undefined;
+  #withdrawn = false;
+
+  constructor(
+    readonly user: string | undefined,
+    readonly session: string | undefined,
+    readonly address: string | undefined,
+    private readonly forget: (entry: Entry) => void,
+  ) {}
+
+  withdraw(): void {
+    if (this.#withdrawn) return;
+    this.#withdrawn = true;
+    this.stopBeating?.();
+    this.forget(this);
+  }
+}
+
+function put(index: Map<string, Set<Entry>>, key: string | undefined, entry: Entry): void {
+  if (key === undefined) return;
+  const entries = index.get(key);
+  if (entries === undefined) index.set(key, new Set([entry]));
+  else entries.add(entry);
+}
+
+function take(index: Map<string, Set<Entry>>, key: string | undefined, entry: Entry): void {
+  if (key === undefined) return;
+  const entries = index.get(key);
+  entries?.delete(entry);
+  if (entries?.size === 0) index.delete(key);
+}
+
+function tooMany(status: 429 | 503, detail: string): HttpError {
+  return new HttpError(status, detail, { headers: { 'retry-after': '5' } });
 }

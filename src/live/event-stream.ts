@@ -15,6 +15,15 @@ export class EventStream extends Connection {
     super(context, eventStream);
   }
 
+  override get resumable(): boolean {
+    return true;
+  }
+
+  override get cursor(): string | undefined {
+    const { headers, query } = this.context;
+    return textOf(headers['last-event-id']) ?? textOf(query.lastEventId);
+  }
+
   /** @internal Sends the head: from now on events flow. */
   open(): void {
     const { response, request } = this.context;
@@ -88,4 +97,8 @@ function write(sink: Writable, frames: Frame | Frame[]): void {
     if (typeof frame === 'string') sink.write(frame, 'latin1');
     else sink.write(frame);
   }
+}
+
+function textOf(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -61,7 +61,7 @@ function fields({ value, event, id, retry }: Message): string {
   if (event !== undefined) text += `event: ${event}\n`;
   if (id !== undefined) text += `id: ${id}\n`;
   if (retry !== undefined) text += `retry: ${retry}\n`;
-  if (value !== undefined || text === '') text += `data: ${lines(textOf(value))}\n`;
+  if (value !== undefined || event !== undefined || text === '') text += `data: ${lines(textOf(value))}\n`;
   return `${text}\n`;
 }
 

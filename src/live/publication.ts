@@ -7,11 +7,12 @@ export class Publication {
   #format: Format | undefined = undefined;
   #frame: Frame | undefined = undefined;
   #others: Map<Format, Frame | undefined> | undefined = undefined;
-  #failure: { error: unknown } | undefined = undefined;
+  /** What the encoder threw, for the publisher. */
+  failure: { error: unknown } | undefined = undefined;
 
   constructor(readonly message: Message) {}
 
-  /** The message in a format; undefined where it cannot be encoded, which `rethrow()` tells the publisher. */
+  /** The message in a format; undefined where it cannot be encoded, which `failure` tells the publisher. */
   frame(format: Format): Frame | undefined {
     if (format === this.#format) return this.#frame;
     if (this.#format === undefined) {
@@ -23,16 +24,11 @@ export class Publication {
     return others.get(format);
   }
 
-  /** @throws what the encoder threw, if it did. */
-  rethrow(): void {
-    if (this.#failure !== undefined) throw this.#failure.error;
-  }
-
   #encode(format: Format): Frame | undefined {
     try {
       return format.encode(this.message);
     } catch (error) {
-      this.#failure ??= { error };
+      this.failure ??= { error };
       return undefined;
     }
   }

@@ -6,7 +6,7 @@ import { Connection } from './connection.js';
 import { messageOf } from './message.js';
 import { Publication } from './publication.js';
 import { PING, type Frame } from './frame.js';
-import type { Format } from './format.js';
+import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Inbox, type RawMessage } from './inbox.js';
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
@@ -53,6 +53,15 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** The subprotocol that was agreed on; '' for none. */
   get protocol(): string {
     return this.raw.protocol;
+  }
+
+  override get resumable(): boolean {
+    return this.protocol === EVENTS_PROTOCOL;
+  }
+
+  override get cursor(): string | undefined {
+    const { lastEventId } = this.context.query;
+    return this.resumable && typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined;
   }
 
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */

@@ -1,7 +1,8 @@
+import type { Replay } from './broker.js';
 import type { OnFull } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';
 import { Message } from './message.js';
-import type { Publication } from './publication.js';
+import { Publication } from './publication.js';
 
 /** Who receives what a channel is told. */
 export interface Subscriber {
@@ -22,6 +23,10 @@ export class Subscription implements Subscriber, Follower {
   #heldBytes = 0;
   #missed = 0;
   #serial = 0;
+  /** What came while the history was read. */
+  #early: Publication[] | undefined = undefined;
+  /** Runs once, when the subscription is over. */
+  onEnd: (() => void) | undefined = undefined;
 
   constructor(
     readonly connection: Connection,
@@ -31,7 +36,35 @@ export class Subscription implements Subscriber, Follower {
     connection.follow(this);
   }
 
+  /** Keeps what comes until the history is there. */
+  pause(): void {
+    this.#early = [];
+  }
+
+  /** Sends what the reader missed, and says so if something is missing; then what came in the meantime. */
+  begin({ messages, gap, top }: Replay): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    const fitting = this.#fitting(messages);
+    const reason = fitting.length < messages.length ? (gap ?? 'limit') : gap;
+    if (this.connection.resumable) {
+      if (reason !== undefined) this.connection.send(new Message({ reason }, 'gap'));
+      // Without data it is no event: it only tells where the reader is, should it receive nothing else.
+      if (messages.length === 0) this.connection.send(new Message(undefined, undefined, top));
+    }
+    const seen = new Set<string | undefined>();
+    for (const publication of fitting) {
+      seen.add(publication.message.id);
+      this.deliver(publication);
+    }
+    for (const publication of early) if (!seen.has(publication.message.id)) this.deliver(publication);
+  }
+
   deliver(publication: Publication): void {
+    if (this.#early !== undefined) {
+      this.#early.push(publication);
+      return;
+    }
     if (this.#held !== undefined) this.#hold(publication);
     else if (this.onFull === 'close' || !this.connection.behind) this.connection.deliver(publication);
     else this.#hold(publication);
@@ -62,7 +95,21 @@ export class Subscription implements Subscriber, Follower {
 
   closed(): void {
     this.#held = undefined;
+    this.onEnd?.();
     this.source.remove(this);
+  }
+
+  /** The latest messages, as many as half of what may wait for the reader: a longer history would close it. */
+  #fitting(messages: readonly Message[]): Publication[] {
+    let room = this.connection.context.environment.limits.buffered / 2;
+    const fitting: Publication[] = [];
+    for (const message of messages.toReversed()) {
+      const publication = new Publication(message);
+      room -= this.#size(publication);
+      if (room < 0) break;
+      fitting.push(publication);
+    }
+    return fitting.reverse();
   }
 
   #hold(publication: Publication): void {

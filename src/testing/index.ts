@@ -1,4 +1,4 @@
-export { serve, TestServer, type ServeOptions } from './test-server.js';
+export { serve, type FetchInit, type ServeOptions, type TestServer } from './test-server.js';
 export { Refused } from './refused.js';
 export type { TestSocket, SocketInit } from './test-socket.js';
 export type { TestStream, StreamEvent } from './test-stream.js';

@@ -1,0 +1,30 @@
+import type { Admission } from '../live/connections.js';
+import { Session } from '../live/session.js';
+import type { Context } from './context.js';
+import { HttpError } from './errors.js';
+
+/**
+ * Registers a connection, reads its session once more, and only then lets it open: a session that ends in
+ * between is either read as ended, or finds the connection to end.
+ *
+ * @throws HttpError 401 for a session that has ended, 429 and 503 for too many connections.
+ */
+export function admit(ctx: Context, open: (admission: Admission) => void): void | Promise<void> {
+  const admission = ctx.environment.connections.admit(ctx);
+  const { session } = ctx as { session: unknown };
+  const accept = (alive: boolean): void => {
+    try {
+      if (ctx.ended) return admission.withdraw();
+      if (!alive || admission.revoked !== undefined) throw new HttpError(401, 'The session has ended');
+      open(admission);
+    } catch (error) {
+      admission.withdraw();
+      throw error;
+    }
+  };
+  if (!(session instanceof Session) || session.id === undefined) return accept(true);
+  return session.verify().then(accept, (error: unknown) => {
+    admission.withdraw();
+    throw error;
+  });
+}

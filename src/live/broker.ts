@@ -1,0 +1,53 @@
+import type { HistoryBounds } from './history.js';
+import type { Message } from './message.js';
+
+/** Why a returning reader cannot be given all that it missed. */
+export type GapReason =
+  /** The channel's life has begun anew: its server was restarted. */
+  | 'epoch'
+  /** The oldest messages are no longer kept. */
+  | 'trimmed'
+  /** The cursor is not one of this channel. */
+  | 'unknown'
+  /** More was missed than is sent at once. */
+  | 'limit';
+
+/** What a reader is given first. */
+export interface Replay {
+  readonly messages: readonly Message[];
+  /** Why something is missing before them; undefined where nothing is. */
+  readonly gap: GapReason | undefined;
+  /** The cursor of a reader that has seen all of it. */
+  readonly top: string;
+}
+
+/** Who is on a channel. */
+export interface Member {
+  /** The user's id. */
+  readonly id: string;
+  /** What others may see of the user. */
+  readonly info: unknown;
+}
+
+/** Whose connections are to end. */
+export type RevokeTarget = { user: string } | { session: string };
+
+/** What processes tell one another. The one in memory answers at once; others may take their time. */
+export interface Broker {
+  /** Hands a message to all who have attached to the topic, in all processes, and keeps it within the bounds. */
+  publish(topic: string, message: Message, bounds: HistoryBounds | undefined): void | Promise<void>;
+  /** Messages of the topic are received from now on, with their cursors where it has a history. */
+  attach(topic: string, receive: (message: Message) => void): void | Promise<void>;
+  detach(topic: string): void | Promise<void>;
+  /** What came after a cursor; all that is kept where there is none. */
+  replay(topic: string, cursor: string | undefined, bounds: HistoryBounds): Replay | Promise<Replay>;
+  /** A connection of the member is on the topic. True if it is the member's first. */
+  join(topic: string, member: Member): boolean | Promise<boolean>;
+  /** A connection of the member has left. True if it was the member's last. */
+  leave(topic: string, id: string): boolean | Promise<boolean>;
+  members(topic: string): Member[] | Promise<Member[]>;
+  /** Ends the connections of a user or a session, in all processes. */
+  revoke(target: RevokeTarget, reason: string): void | Promise<void>;
+  onRevoke(listener: (target: RevokeTarget, reason: string) => void): void;
+  close(): void | Promise<void>;
+}

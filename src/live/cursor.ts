@@ -1,0 +1,34 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** Where a reader of a channel is: in which life of the broker, on which channel, after which message. */
+export interface Position {
+  readonly epoch: string;
+  readonly nonce: string;
+  readonly offset: number;
+}
+
+const FORM = /^([\w-]{8})\.([\w-]{8})\.([0-9a-z]{1,11})$/;
+
+/** Begins a life of a broker: cursors of an earlier one are told apart. */
+export function newEpoch(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+/** Tells the cursors of one channel from those of all others. */
+export function nonceOf(topic: string): string {
+  return createHash('sha256').update(topic).digest('base64url').slice(0, 8);
+}
+
+/** A position as clients carry it: opaque, and at most 64 characters. */
+export function formatCursor({ epoch, nonce, offset }: Position): string {
+  return `${epoch}.${nonce}.${offset.toString(36)}`;
+}
+
+/** Undefined for what is no cursor of ours. */
+export function parseCursor(text: string): Position | undefined {
+  const match = FORM.exec(text);
+  if (match === null) return undefined;
+  const [, epoch = '', nonce = '', offset = ''] = match;
+  const number = Number.parseInt(offset, 36);
+  return Number.isSafeInteger(number) ? { epoch, nonce, offset: number } : undefined;
+}

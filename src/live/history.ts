@@ -1,0 +1,77 @@
+import { json } from './format.js';
+import { Message } from './message.js';
+
+/** How much a channel keeps. Whichever bound is met first holds. */
+export interface HistoryBounds {
+  /** Messages. */
+  readonly messages: number;
+  /** Bytes of their JSON text. */
+  readonly bytes: number;
+  /** Milliseconds. */
+  readonly age: number;
+}
+
+interface Kept {
+  readonly offset: number;
+  readonly message: Message;
+  readonly bytes: number;
+  readonly at: number;
+}
+
+/** The last messages of one channel, within its bounds. */
+export class History {
+  #kept: Kept[] = [];
+  /** Where what is kept begins: what is trimmed is taken off in one go now and then. */
+  #head = 0;
+  #bytes = 0;
+
+  constructor(
+    private readonly bounds: HistoryBounds,
+    private gone: number,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  /** The offset up to which messages are gone: a reader that is behind it has missed some. */
+  get trimmed(): number {
+    this.#trim();
+    return this.gone;
+  }
+
+  get empty(): boolean {
+    this.#trim();
+    return this.#head === this.#kept.length;
+  }
+
+  append(offset: number, message: Message): void {
+    // Only a bound in bytes is worth the encoding.
+    const bytes = this.bounds.bytes === Infinity ? 0 : Buffer.byteLength(json(message.value));
+    this.#kept.push({ offset, message, bytes, at: this.now() });
+    this.#bytes += bytes;
+    this.#trim();
+  }
+
+  /** Messages after an offset, oldest first. */
+  after(offset: number): Message[] {
+    this.#trim();
+    return this.#kept
+      .slice(this.#head)
+      .filter((kept) => kept.offset > offset)
+      .map(({ message }) => message);
+  }
+
+  #trim(): void {
+    const { messages, bytes, age } = this.bounds;
+    const oldest = this.now() - age;
+    for (let first = this.#kept[this.#head]; first !== undefined; first = this.#kept[this.#head]) {
+      const count = this.#kept.length - this.#head;
+      if (count <= messages && this.#bytes <= bytes && first.at >= oldest) break;
+      this.#head++;
+      this.#bytes -= first.bytes;
+      this.gone = first.offset;
+    }
+    if (this.#head > 64 && this.#head * 2 > this.#kept.length) {
+      this.#kept = this.#kept.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

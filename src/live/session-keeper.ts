@@ -1,0 +1,123 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { SessionRecord, SessionStore } from './session-store.js';
+
+/** One session that exchanges of this process use: all of them see the same. */
+export interface Live {
+  readonly key: string;
+  record: SessionRecord;
+  ended: boolean;
+  /** The writes are a queue: each begins when the one before it is done. */
+  last: Promise<unknown>;
+}
+
+/** Times of a session, in milliseconds. */
+export interface SessionTimes {
+  idle: number;
+  absolute: number;
+  rolling: boolean;
+}
+
+/** Reads, writes and ends sessions. */
+export class SessionKeeper {
+  // Held weakly: a session that no exchange uses any more is the store's alone.
+  readonly #lives = new Map<string, WeakRef<Live>>();
+  readonly #forget = new FinalizationRegistry<string>((key) => {
+    if (this.#lives.get(key)?.deref() === undefined) this.#lives.delete(key);
+  });
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly times: SessionTimes,
+    private readonly revoke: (key: string, reason: string) => Promise<void>,
+  ) {}
+
+  /** The session of a token; undefined where there is none, whatever the reason. */
+  async find(token: string): Promise<Live | undefined> {
+    const key = keyOf(token);
+    const known = this.#lives.get(key)?.deref();
+    const record = await this.store.get(key);
+    if (record === undefined || this.#isOver(record)) {
+      if (known !== undefined) known.ended = true;
+      return undefined;
+    }
+    // Another exchange may have come first while the store was asked.
+    const live = this.#lives.get(key)?.deref() ?? this.#keep(key, record);
+    if (live.ended) return undefined;
+    live.record = record;
+    return live;
+  }
+
+  async begin(data: Record<string, unknown>): Promise<{ token: string; live: Live }> {
+    const token = randomBytes(32).toString('base64url');
+    const now = Date.now();
+    const live = this.#keep(keyOf(token), { data, created: now, seen: now });
+    await this.#write(live);
+    return { token, live };
+  }
+
+  update(live: Live, change: (data: Record<string, unknown>) => void): Promise<void> {
+    return this.#inTurn(live, async () => {
+      const record = await this.store.get(live.key);
+      if (live.ended || record === undefined) throw new Error('the session has ended');
+      change(record.data);
+      live.record = { ...record, seen: Date.now() };
+      await this.#write(live);
+    });
+  }
+
+  /** Ends a session: first in this process, so that nothing opens with it while the store is told. */
+  async end(live: Live, reason: string): Promise<void> {
+    live.ended = true;
+    await this.#inTurn(live, async () => {
+      await this.store.delete(live.key);
+    });
+    await this.revoke(live.key, reason);
+  }
+
+  async verify(live: Live): Promise<boolean> {
+    if (live.ended) return false;
+    const record = await this.store.get(live.key);
+    return record !== undefined && !live.ended && !this.#isOver(record);
+  }
+
+  /** Writes that the session was used; not for each use, but before a tenth of its idle time is over. */
+  touch(live: Live): void {
+    const now = Date.now();
+    if (!this.times.rolling || live.ended || now - live.record.seen < this.times.idle / 10) return;
+    live.record.seen = now;
+    // A failure to prolong is no failure of the exchange: the next use tries again.
+    this.update(live, () => undefined).catch(() => undefined);
+  }
+
+  /** When the session ends, however much it is used. */
+  deadline({ record }: Live): Date {
+    return new Date(record.created + this.times.absolute);
+  }
+
+  #inTurn<T>(live: Live, work: () => Promise<T>): Promise<T> {
+    const turn = live.last.then(work, work);
+    live.last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write({ key, record }: Live): Promise<void> {
+    const left = record.created + this.times.absolute - Date.now();
+    await this.store.set(key, record, Math.max(1, Math.min(this.times.idle, left)));
+  }
+
+  #isOver({ created, seen }: SessionRecord): boolean {
+    const now = Date.now();
+    return now - created >= this.times.absolute || now - seen >= this.times.idle;
+  }
+
+  #keep(key: string, record: SessionRecord): Live {
+    const live: Live = { key, record, ended: false, last: Promise.resolve() };
+    this.#lives.set(key, new WeakRef(live));
+    this.#forget.register(live, key);
+    return live;
+  }
+}
+
+function keyOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}

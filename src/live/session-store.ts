@@ -1,0 +1,49 @@
+/** What a store keeps of one session. */
+export interface SessionRecord {
+  /** What the application has put into it. */
+  data: Record<string, unknown>;
+  /** Milliseconds of the epoch. */
+  created: number;
+  /** When it was last used. */
+  seen: number;
+}
+
+/** Where sessions are kept; any Keyv store fits. Keys are hashes: who reads the store can sign in as nobody. */
+export interface SessionStore {
+  get(key: string): Promise<SessionRecord | undefined> | SessionRecord | undefined;
+  /** @param lifetime milliseconds after which the store may forget it */
+  set(key: string, record: SessionRecord, lifetime: number): unknown;
+  delete(key: string): unknown;
+}
+
+/** How often the store in memory looks for what has expired. */
+const SWEEP = 60_000;
+
+/** Sessions in the memory of this process: for one process, and lost with it. */
+export class MemoryStore implements SessionStore {
+  readonly #records = new Map<string, { text: string; expires: number }>();
+  #swept = Date.now();
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(key: string): SessionRecord | undefined {
+    const kept = this.#records.get(key);
+    if (kept === undefined || kept.expires <= Date.now()) return undefined;
+    return JSON.parse(kept.text) as SessionRecord;
+  }
+
+  // As text: what two exchanges change they must not share, here as little as in any other store.
+  set(key: string, record: SessionRecord, lifetime: number): void {
+    const now = Date.now();
+    this.#records.set(key, { text: JSON.stringify(record), expires: now + lifetime });
+    if (now - this.#swept < SWEEP) return;
+    this.#swept = now;
+    for (const [other, { expires }] of this.#records) if (expires <= now) this.#records.delete(other);
+  }
+
+  delete(key: string): void {
+    this.#records.delete(key);
+  }
+}

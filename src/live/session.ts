@@ -1,0 +1,81 @@
+import type { RegisteredSession } from '../core/register.js';
+import type { SessionKeeper, Live } from './session-keeper.js';
+
+type Data = RegisteredSession;
+
+/**
+ * The session of an exchange. What is read is what the last write in this process left, by whichever request
+ * or socket; writes are made one after the other on what the store holds, so that none is lost.
+ */
+export class Session<T extends object = Data> {
+  #live: Live | undefined;
+  readonly #keeper: SessionKeeper;
+  readonly #setCookie: (token: string | undefined) => void;
+
+  /** @internal */
+  constructor(keeper: SessionKeeper, live: Live | undefined, setCookie: (token: string | undefined) => void) {
+    this.#keeper = keeper;
+    this.#live = live;
+    this.#setCookie = setCookie;
+  }
+
+  /** Names the session in logs and for `connections.revoke({ session })`; nobody can sign in with it. */
+  get id(): string | undefined {
+    return this.#live?.key;
+  }
+
+  /** Whether there is one: false until something is written, and after `destroy()`. */
+  get exists(): boolean {
+    return this.#live !== undefined && !this.#live.ended;
+  }
+
+  get<K extends keyof T & string>(key: K): T[K] | undefined {
+    const data = this.exists ? (this.#live?.record.data as Partial<T> | undefined) : undefined;
+    return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
+  }
+
+  /** Writes one value. @throws Error where the head is sent and there is no session yet: no cookie can be set. */
+  set<K extends keyof T & string>(key: K, value: T[K]): Promise<void> {
+    return this.update((data) => {
+      data[key] = value;
+    });
+  }
+
+  /** Changes what the session holds: `change` is given what the store holds, and nobody else writes meanwhile. */
+  async update(change: (data: Partial<T>) => void): Promise<void> {
+    if (!this.exists) await this.#begin();
+    await this.#keeper.update(this.#live as Live, (data) => change(data as Partial<T>));
+  }
+
+  /** Gives the session a new id, at every change of who it belongs to: an id that was planted is worth nothing. */
+  async regenerate(): Promise<void> {
+    const data = this.exists ? { ...this.#live?.record.data } : {};
+    await this.destroy('signed in anew');
+    await this.#begin(data);
+  }
+
+  /** Ends the session, and with it its sockets and streams. */
+  async destroy(reason = 'signed out'): Promise<void> {
+    const live = this.#live;
+    this.#live = undefined;
+    if (live === undefined) return;
+    this.#setCookie(undefined);
+    await this.#keeper.end(live, reason);
+  }
+
+  /** @internal Whether the store still holds it. */
+  async verify(): Promise<boolean> {
+    return this.#live === undefined || (await this.#keeper.verify(this.#live));
+  }
+
+  /** @internal The session was used: its idle time begins anew. */
+  touch(): void {
+    if (this.#live !== undefined) this.#keeper.touch(this.#live);
+  }
+
+  async #begin(data: Record<string, unknown> = {}): Promise<void> {
+    const { token, live } = await this.#keeper.begin(data);
+    this.#setCookie(token);
+    this.#live = live;
+  }
+}

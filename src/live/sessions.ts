@@ -1,0 +1,94 @@
+import type { Middleware, Next } from '../core/compose.js';
+import type { Context } from '../core/context.js';
+import type { SetCookie } from '../core/cookies.js';
+import { HttpError } from '../core/errors.js';
+import { Session } from './session.js';
+import { SessionKeeper } from './session-keeper.js';
+import { MemoryStore, type SessionStore } from './session-store.js';
+
+export interface SessionOptions {
+  /** Where sessions are kept: any Keyv store fits. In the memory of this process by default. */
+  store?: SessionStore;
+  /** The cookie: `__Host-session`, `Secure`, `HttpOnly`, `SameSite=Lax` by default. */
+  cookie?: SetCookie & { name?: string };
+  /** Milliseconds without use after which a session ends: 30 minutes. */
+  idle?: number;
+  /** Milliseconds after which a session ends, however much it is used: 12 hours. Its connections end then, too. */
+  absolute?: number;
+  /** Whether each use begins the idle time anew; true by default. */
+  rolling?: boolean;
+  /**
+   * Whether unsafe methods that come with the cookie must prove by `Origin` or `Sec-Fetch-Site` that one of our
+   * own pages has sent them; true by default. A list names further origins that may.
+   */
+  sameOrigin?: boolean | readonly string[];
+}
+
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+const TOKEN = /^[\w-]{43}$/;
+
+/** Sessions for all kinds: `ctx.session`, `@Session()`. A session is created when it is first written. */
+export function sessions(options: SessionOptions = {}): Middleware {
+  const { store = new MemoryStore(), idle = 1_800_000, absolute = 43_200_000, rolling = true } = options;
+  const { sameOrigin = true } = options;
+  const { name = '__Host-session', ...given } = options.cookie ?? {};
+  const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
+  const keepers = new WeakMap<object, SessionKeeper>();
+  const keeperOf = ({ environment }: Context): SessionKeeper => {
+    let keeper = keepers.get(environment);
+    if (keeper === undefined) {
+      const revoke = (session: string, reason: string) => environment.connections.revoke({ session }, reason);
+      keeper = new SessionKeeper(store, { idle, absolute, rolling }, revoke);
+      keepers.set(environment, keeper);
+    }
+    return keeper;
+  };
+  return async function sessions(ctx: Context, next: Next): Promise<void> {
+    const keeper = keeperOf(ctx);
+    const token = ctx.cookies[name];
+    if (token !== undefined && sameOrigin !== false) refuseForeign(ctx, sameOrigin === true ? [] : sameOrigin);
+    const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
+    const session = new Session(keeper, live, (value) => {
+      if (ctx.response.headersSent) {
+        if (value !== undefined) throw new Error('a session can only begin before the head is sent');
+        return;
+      }
+      dropCookie(ctx, name);
+      ctx.setCookie(name, value ?? '', value === undefined ? { ...cookie, maxAge: 0 } : cookie);
+    });
+    ctx.session = session;
+    if (live !== undefined) {
+      if (ctx.kind !== 'http') ctx.expires(keeper.deadline(live));
+      session.touch();
+    }
+    await next();
+  };
+}
+
+/** The cookie is set once, with its last value. */
+function dropCookie({ response }: Context, name: string): void {
+  const set = response.getHeader('set-cookie');
+  if (!Array.isArray(set) && typeof set !== 'string') return;
+  const others = [set].flat().filter((one) => !one.startsWith(`${name}=`));
+  if (others.length === 0) response.removeHeader('set-cookie');
+  else response.setHeader('set-cookie', others);
+}
+
+/**
+ * A browser sends the cookie along with what other sites make it send; it also says who made it.
+ * @throws HttpError 403
+ */
+function refuseForeign(ctx: Context, allowed: readonly string[]): void {
+  if (ctx.kind !== 'http' || SAFE.has(ctx.method)) return;
+  const { origin, 'sec-fetch-site': site } = ctx.headers;
+  if (origin !== undefined && allowed.includes(origin)) return;
+  if (site !== undefined && site !== 'same-origin') throw foreign();
+  if (site === 'same-origin') return;
+  const { environment, request } = ctx;
+  const own = `${environment.secure(request) ? 'https' : 'http'}://${environment.host(request) ?? ''}`;
+  if (origin === undefined || origin !== own) throw foreign();
+}
+
+function foreign(): HttpError {
+  return new HttpError(403, 'The request does not come from a page of this site: Origin or Sec-Fetch-Site must say so');
+}
