@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
  * its floor has `only`, from nothing else but that and itself. `folder/*` means all that is in the folder.
  */
 const FLOORS: Floor[] = [
-  { files: ['core/errors', 'core/logger', 'core/thenable', 'core/pump', 'core/register'] },
+  { files: ['core/errors', 'core/logger', 'core/thenable', 'core/pump', 'core/register', 'core/tracing', 'core/stats'] },
   { files: ['core/attributes', 'core/identity', 'core/cookies', 'core/in-flight', 'core/proxy'] },
   { files: ['core/json', 'core/body', 'core/multipart', 'core/convert', 'core/canonical-path', 'core/options'] },
   { files: ['core/environment', 'core/context', 'core/compose', 'core/metadata', 'core/router'] },
@@ -16,7 +16,7 @@ const FLOORS: Floor[] = [
   { files: ['live/*'] },
   { files: ['core/respond', 'core/admission', 'core/http', 'core/sse', 'core/handshake', 'core/websocket', 'core/rpc'] },
   { files: ['core/express', 'core/compile', 'core/audit', 'core/explain'] },
-  { files: ['core/dispatcher', 'core/upgrader'] },
+  { files: ['core/create-environment', 'core/dispatcher', 'core/upgrader', 'core/closing'] },
   { files: ['core/app'] },
   { files: ['decorators/*'], only: ['core/errors', 'core/metadata'] },
   { files: ['files', 'index'] },

@@ -5,18 +5,17 @@ import { container as globalContainer, type DependencyContainer } from 'tsyringe
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import { Heartbeat } from '../live/heartbeat.js';
-import { LocalBroker } from '../live/local-broker.js';
 import { audit } from './audit.js';
+import { closeWithin } from './closing.js';
 import { compileController, type CompiledRoute } from './compile.js';
+import { createEnvironment } from './create-environment.js';
 import { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
-import { HttpError, visible } from './errors.js';
 import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
-import { consoleLogger, silentLogger } from './logger.js';
-import { checkOptions, LIMITS, TIMEOUTS, type AppOptions } from './options.js';
-import { origination } from './proxy.js';
+import { checkOptions, type AppOptions } from './options.js';
+import type { Stats } from './stats.js';
 import { Upgrader } from './upgrader.js';
 
 export interface ListenOptions {
@@ -58,9 +57,9 @@ export class App {
 
   /** @internal */
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
-    const { heartbeat = 25_000, deflate = false } = options;
+    const { heartbeat = 25_000, deflate = false, health = false } = options;
     this.#heartbeat = new Heartbeat(heartbeat);
-    this.#environment = this.#environmentOf(options);
+    this.#environment = createEnvironment(options, this.#heartbeat, (work) => this.#wait(work));
     this.#injection = new Injection(options.container ?? globalContainer);
     this.container = this.#injection.container;
     this.container.registerInstance(Channels, this.#environment.channels);
@@ -72,7 +71,7 @@ export class App {
       compileController(controller, application, this.#injection, logger),
     );
     audit(this.#routes);
-    this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment);
+    this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment, health);
     this.server = createServer(
       {
         maxHeaderSize: limits.head,
@@ -105,6 +104,25 @@ export class App {
     return explain(this.#routes);
   }
 
+  /** What is open and waits now, and what was counted since the start. */
+  stats(): Stats {
+    const { connections, channels, counters } = this.#environment;
+    const { published, dropped, conflated } = channels.topics.counters;
+    const open = { sse: 0, websocket: 0 };
+    let buffered = 0;
+    for (const connection of connections) {
+      open[connection.kind as 'sse' | 'websocket']++;
+      buffered += connection.buffered;
+    }
+    return {
+      connections: { ...open, opened: counters.opened, refused: counters.refused },
+      buffered,
+      inFlight: { exchanges: this.#dispatcher.inFlight.size, handshakes: this.#dispatcher.handshakes.size },
+      messages: { in: counters.messagesIn, out: counters.messagesOut, published, dropped, conflated },
+      channels: channels.topics.size,
+    };
+  }
+
   /**
    * Ends the application: nothing new is accepted, what is in flight is answered, sockets are told 1012 and
    * streams end, deferred work runs, and the container is disposed. Over within the grace; a second call waits
@@ -115,25 +133,18 @@ export class App {
   }
 
   async #close(grace: number): Promise<void> {
+    const { server } = this;
+    const { connections, broker, logger } = this.#environment;
+    const { inFlight, handshakes } = this.#dispatcher;
     this.#dispatcher.drain();
-    const listening = this.server.listening;
-    const closed = listening ? once(this.server, 'close') : Promise.resolve();
-    if (listening) this.server.close();
-    this.server.closeIdleConnections();
-    const { connections } = this.#environment;
-    for (const connection of connections) connection.close(1012, 'the server restarts');
-    const cut = setTimeout(() => {
-      for (const connection of connections) connection.terminate();
-      this.server.closeAllConnections();
-    }, grace);
-    await closed;
-    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
-    clearTimeout(cut);
+    connections.drain();
+    await closeWithin(grace, { server, connections, inFlight, handshakes, pending: this.#pending });
     this.#heartbeat.stop();
-    this.#dispatcher.inFlight.stop();
-    this.#dispatcher.handshakes.stop();
+    inFlight.stop();
+    handshakes.stop();
     this.#stopSignals?.();
-    await this.#injection.dispose(this.#environment.logger);
+    await broker.close();
+    await this.#injection.dispose(logger);
   }
 
   #endBySignals(): () => void {
@@ -155,44 +166,9 @@ export class App {
     };
   }
 
-  #environmentOf(options: AppOptions): Environment {
-    const { logger, onError, origins, trustProxy, userId = idOf, broker = new LocalBroker() } = options;
-    const limits = { ...LIMITS, ...options.limits };
-    const log = logger === false ? silentLogger : (logger ?? consoleLogger);
-    return {
-      logger: log,
-      limits,
-      timeouts: { ...TIMEOUTS, ...options.timeouts },
-      origins: origins ?? 'same-origin',
-      channels: new Channels(broker),
-      connections: new Connections(this.#heartbeat, broker, limits),
-      userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
-      ...origination(trustProxy),
-      report: (error, ctx) => {
-        let shown = visible(error);
-        try {
-          const mapped = onError?.(error, ctx);
-          if (mapped instanceof HttpError) shown = mapped;
-        } catch (err) {
-          log.error({ err, requestId: ctx.id }, 'onError failed');
-        }
-        if (shown.status >= 500) {
-          const { id: requestId, kind, method, path } = ctx;
-          log.error({ err: error, requestId, kind, method, path, status: shown.status }, `${method} ${path} failed`);
-        }
-        return shown;
-      },
-      pending: (work) => {
-        this.#pending.add(work);
-        const done = (): void => void this.#pending.delete(work);
-        work.then(done, done);
-      },
-    };
+  #wait(work: Promise<unknown>): void {
+    this.#pending.add(work);
+    const done = (): void => void this.#pending.delete(work);
+    work.then(done, done);
   }
-}
-
-/** A user's id, where users have one. */
-function idOf(user: unknown): string | undefined {
-  const { id } = user as { id?: unknown };
-  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
 }

@@ -1,6 +1,6 @@
 import { compose, type MiddlewareLike, type Step } from './compose.js';
 import { ConfigurationError } from './errors.js';
-import { concludeHttp, httpStep } from './http.js';
+import { concludeHttp, httpStep, type Call } from './http.js';
 import { Scope, type Class, type Injection, type Provider } from './injection.js';
 import { invoker } from './invoke.js';
 import { linkOf, type ScopedLink } from './links.js';
@@ -89,10 +89,12 @@ class ControllerCompiler {
     const { kind } = route;
     const path = joinPaths(this.metadata.path, route.path);
     const parameters = bindParameters(method.parameters, { controller: this.target, method: name, kind, path });
-    const socket = kind === 'websocket' ? this.#socket(name, parameters, route, calls) : undefined;
-    const call = this.#run(name, parameters.map(({ read }) => read), 'exchange');
-    const step = socket?.step ?? (kind === 'sse' ? sseStep : httpStep)((ctx) => call(ctx, undefined), method.status);
     const all = [...this.application, ...links];
+    const guard = this.#inScope(all, compose(all, (ctx) => void (ctx.reached = true)));
+    const socket = kind === 'websocket' ? this.#socket(name, parameters, route, calls, guard, all.length > 0) : undefined;
+    const call = this.#run(name, parameters.map(({ read }) => read), 'exchange');
+    const once: Call = (ctx) => call(ctx, undefined);
+    const step = socket?.step ?? (kind === 'sse' ? sseStep(once, method.status, guard) : httpStep(once, method.status));
     return {
       kind,
       verb: kind === 'http' ? route.verb : 'GET',
@@ -115,10 +117,13 @@ class ControllerCompiler {
     parameters: readonly BoundParameter[],
     { options }: Extract<RouteMetadata, { kind: 'websocket' }>,
     calls: Calls | undefined,
+    guard: Step,
+    guarded: boolean,
   ): SocketRoute {
     const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
     const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
-    return new SocketRoute({ parameters, options, calls, run: { perMessage, perConnection } });
+    const run = { perMessage, perConnection };
+    return new SocketRoute({ name: `${this.target.name}.${name}`, parameters, options, calls, guard, guarded, run });
   }
 
   #calls(): Calls | undefined {
@@ -140,7 +145,7 @@ class ControllerCompiler {
           return isThenable(value) ? value.then(keep) : keep(value);
         };
         const chain = this.#inScope(links, compose(links, step));
-        procedures.set(route.name, { chain, concurrent: route.options.concurrent ?? false });
+        procedures.set(route.name, { name: `${this.target.name}.${name}`, chain, concurrent: route.options.concurrent ?? false });
       }
     }
     return procedures.size > 0 ? new Calls(procedures) : undefined;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { parse as parseQuery, type ParsedUrlQuery } from 'node:querystring';
 import type { Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
@@ -11,6 +11,7 @@ import type { Scope } from './injection-scope.js';
 import type { RegisteredUser } from './register.js';
 import type { Session } from '../live/session.js';
 import { isThenable } from './thenable.js';
+import { parseTraceParent, type TraceParent } from './tracing.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
 export type Kind = 'http' | 'sse' | 'websocket';
@@ -35,6 +36,10 @@ export class Context {
   /** @internal */ deadline: Date | undefined = undefined;
   /** What a socket's method has read before the head. */
   /** @internal */ head: unknown[] | undefined = undefined;
+  /** The middleware of the route alone, to run it again for a connection. */
+  /** @internal */ guard: ((ctx: Context) => unknown) | undefined = undefined;
+  /** Runs what comes later in the asynchronous context that the middleware has made. */
+  /** @internal */ bound: (<R>(work: () => R) => R) | undefined = undefined;
   /** The `params` of a call. */
   /** @internal */ message: unknown = undefined;
   /** The scope of the exchange's middleware, where any of it is scoped. */
@@ -138,6 +143,23 @@ export class Context {
     return this;
   }
 
+  /** @internal The same request with other credentials, for its middleware to decide anew. */
+  again(headers: Readonly<IncomingHttpHeaders>): Context {
+    const fields = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+    const request = Object.create(this.request, {
+      headers: { value: { ...this.request.headers, ...fields }, enumerable: true },
+    }) as IncomingMessage;
+    const { kind, path, params, environment, search } = this;
+    const fresh = new Context(kind, path, params, request, new ServerResponse(request), environment, search);
+    fresh.#watched = true;
+    return fresh;
+  }
+
+  /** The trace that the request belongs to, by its `traceparent` (W3C Trace Context). */
+  get trace(): TraceParent | undefined {
+    return parseTraceParent(this.request.headers.traceparent);
+  }
+
   /** The status of the answer, 200 until one is set. */
   get status(): number {
     return this.explicitStatus || 200;
@@ -213,16 +235,18 @@ export class Context {
     this.outlet?.expires(date);
   }
 
-  /** @internal Whether the exchange is over. */
+  /** @internal Whether the exchange is over: its answer is out, or nobody is left to take it. */
   get ended(): boolean {
-    return this.#ended;
+    return this.#ended || this.response.destroyed;
   }
 
   /** @internal Ends the exchange when its response or `stream` closes. */
   watch(stream: ServerResponse | Duplex = this.response): void {
     if (this.#watched) return;
     this.#watched = true;
-    stream.once('close', () => this.end());
+    // What has closed already tells of it no more.
+    if (stream.destroyed) this.end();
+    else stream.once('close', () => this.end());
   }
 
   /** @internal */

@@ -28,8 +28,8 @@ export function convertTo(type: unknown, label: string, path: string): Conversio
 
 /** The conversion that a Standard Schema makes; it may be asynchronous. */
 export function validateBy(schema: Schema, label: string, path: string): Conversion {
-  const { validate } = schema['~standard'];
-  const outcome = (result: Awaited<ReturnType<typeof validate>>): unknown => {
+  const { '~standard': standard } = schema;
+  const outcome = (result: Awaited<ReturnType<typeof standard.validate>>): unknown => {
     if (result.issues === undefined) return result.value;
     const errors = result.issues.map((issue): Violation => {
       const keys = (issue.path ?? []).map((key) => String(typeof key === 'object' ? key.key : key));
@@ -38,7 +38,7 @@ export function validateBy(schema: Schema, label: string, path: string): Convers
     throw new InvalidInput(`${label} is not valid`, errors);
   };
   return (value) => {
-    const result = validate(value);
+    const result = standard.validate(value);
     return isThenable(result) ? (result as Promise<never>).then(outcome) : outcome(result as never);
   };
 }

@@ -12,6 +12,7 @@ import { InFlight } from './in-flight.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
 import { isThenable } from './thenable.js';
+import { exchangeTracing, traced } from './tracing.js';
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
@@ -27,6 +28,7 @@ export class Dispatcher {
     routes: readonly CompiledRoute[],
     application: readonly Link[],
     private readonly environment: Environment,
+    private readonly health: boolean,
   ) {
     for (const route of routes) this.#router.add(route);
     this.#nowhere = this.#fallback(application);
@@ -47,13 +49,13 @@ export class Dispatcher {
     const search = mark === -1 ? '' : url.slice(mark + 1);
     let path = mark === -1 ? url : url.slice(0, mark);
     try {
-      if (this.#draining) throw new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1', connection: 'close' } });
+      if (this.#draining && !this.#isProbe(path)) throw goingDown();
       if (request.rawHeaders.length > this.environment.limits.headers * 2) {
         throw new HttpError(431, 'The request has too many header fields', { headers: { connection: 'close' } });
       }
       path = canonicalPath(this.#originForm(path, request));
       const match = this.#find(method, path, request);
-      const { route, params } = match ?? { route: this.#nowhere, params: NO_PARAMS };
+      const { route, params } = match ?? { route: this.#isProbe(path) ? this.#probe : this.#nowhere, params: NO_PARAMS };
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
@@ -73,7 +75,7 @@ export class Dispatcher {
 
   /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */
   upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void | Promise<void>): void {
-    if (this.#draining) return this.refuse(ctx, new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1' } }));
+    if (this.#draining) return this.refuse(ctx, goingDown());
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(ctx, new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }));
     }
@@ -88,7 +90,9 @@ export class Dispatcher {
   #run(ctx: Context, route: Route, running: InFlight): void {
     let result: unknown;
     try {
-      result = route.chain(ctx);
+      result = exchangeTracing.hasSubscribers
+        ? traced(exchangeTracing, ctx, route.name, () => route.chain(ctx))
+        : route.chain(ctx);
       if (!isThenable(result)) return this.#conclude(ctx, route);
     } catch (error) {
       return this.#fail(ctx, error);
@@ -121,6 +125,7 @@ export class Dispatcher {
   /** The one catch of an exchange: before the head an answer, after it a cut. */
   #fail(ctx: Context, error: unknown): void {
     ctx.outlet?.abandon();
+    if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
     if (error instanceof Disconnected) return void response.destroy();
     const shown = this.environment.report(error, ctx);
@@ -164,6 +169,25 @@ export class Dispatcher {
     return url[2] ?? '/';
   }
 
+  #isProbe(path: string): boolean {
+    return this.health && (path === '/livez' || path === '/readyz');
+  }
+
+  /** What an orchestrator asks: whether the process lives, and whether it takes new work. No middleware stands before it. */
+  readonly #probe: Route = {
+    kind: 'http',
+    verb: 'GET',
+    path: '/readyz',
+    host: undefined,
+    name: 'health',
+    chain: (ctx) => {
+      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw new HttpError(405, undefined, { headers: { allow: 'GET, HEAD' } });
+      if (ctx.path === '/readyz' && this.#draining) throw goingDown();
+      ctx.setHeader('cache-control', 'no-store').send('ok');
+    },
+    conclude: concludeHttp,
+  };
+
   /** What no route answers still goes through the application's middleware: a preflight reaches its CORS. */
   #fallback(application: readonly Link[]): Route {
     const step = (ctx: Context): void => {
@@ -176,6 +200,10 @@ export class Dispatcher {
     const chain = compose(application, step);
     return { kind: 'http', verb: 'ALL', path: '*', host: undefined, name: 'no route', chain, conclude: concludeHttp };
   }
+}
+
+function goingDown(): HttpError {
+  return new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1', connection: 'close' } });
 }
 
 /** Whether the client would rather have an event stream than another form of the resource. */

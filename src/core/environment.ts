@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from './context.js';
 import type { HttpError } from './errors.js';
+import type { Broker } from '../live/broker.js';
 import type { Channels } from '../live/channels.js';
 import type { Connections } from '../live/connections.js';
 import type { Logger } from './logger.js';
+import type { Counters } from './stats.js';
 import type { Limits, OriginPolicy, Timeouts } from './options.js';
 
 /** What all exchanges of one application share. */
@@ -12,7 +14,9 @@ export interface Environment {
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly origins: OriginPolicy;
+  readonly broker: Broker;
   readonly channels: Channels;
+  readonly counters: Counters;
   readonly connections: Connections;
   /** By which id the user of an exchange is known; undefined for nobody. */
   userId(context: Context): string | undefined;

@@ -6,4 +6,11 @@ export class Identity {
   user: RegisteredUser | undefined = undefined;
   session: unknown = undefined;
   attributes: Attributes | undefined = undefined;
+
+  /** Takes over what middleware has learnt anew. */
+  adopt({ user, session, attributes }: Identity): void {
+    this.user = user;
+    this.session = session;
+    this.attributes = attributes;
+  }
 }

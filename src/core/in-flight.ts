@@ -1,7 +1,7 @@
 import type { Context } from './context.js';
 
 /** Exchanges that wait for something asynchronous: so that one that never settles is ended, and `close()` knows. */
-export class InFlight {
+export class InFlight implements Iterable<Context> {
   readonly #started = new Map<Context, number>();
   #sweeper: NodeJS.Timeout | undefined = undefined;
 
@@ -13,6 +13,10 @@ export class InFlight {
 
   get size(): number {
     return this.#started.size;
+  }
+
+  [Symbol.iterator](): Iterator<Context> {
+    return this.#started.keys();
   }
 
   add(ctx: Context): void {

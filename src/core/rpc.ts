@@ -7,9 +7,11 @@ import { InvalidInput } from './convert.js';
 import { HttpError, problem } from './errors.js';
 import { parseJson } from './json.js';
 import { isThenable } from './thenable.js';
+import { callTracing, traced } from './tracing.js';
 
 /** One method that calls may name. */
 export interface Procedure {
+  readonly name: string;
   readonly chain: Step;
   readonly concurrent: boolean;
 }
@@ -89,7 +91,7 @@ export class Calls {
     };
     try {
       ctx.message = params;
-      const result = procedure.chain(ctx);
+      const result = traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx));
       if (!isThenable(result)) return succeed();
       const answer = Promise.resolve(result).then(succeed, fail);
       return procedure.concurrent && !inBatch ? this.#overlap(socket, answer) : answer;

@@ -1,9 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Channel } from '../live/channel.js';
 import { EventStream } from '../live/event-stream.js';
 import { admit } from './admission.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
+import { Disconnected } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
 import { pump } from './pump.js';
 import { isAsyncIterable } from './respond.js';
@@ -13,9 +15,11 @@ import { isThenable } from './thenable.js';
 const FIRST_EVENT = 250;
 
 /** The innermost of an event stream: the method runs before the head, so that what it throws is an answer. */
-export function sseStep(call: Call, status: number | undefined): Step {
+export function sseStep(call: Call, status: number | undefined, guard: Step): Step {
   return (ctx) => {
+    if (ctx.ended) throw new Disconnected();
     ctx.reached = true;
+    ctx.guard = guard;
     if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
     const stream = new EventStream(ctx);
     if (ctx.answered) stream.send(ctx.answer);
@@ -32,7 +36,8 @@ export function concludeSse(ctx: Context): void | Promise<void> {
   return admit(ctx, (admission) => {
     stream.open();
     ctx.environment.connections.add(stream, admission);
-    if (ctx.answer instanceof Begun) run(ctx, stream, ctx.answer);
+    const { answer } = ctx;
+    if (answer instanceof Begun) ctx.bound?.(() => run(ctx, stream, answer));
   });
 }
 
@@ -81,6 +86,8 @@ function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
     stream.send(value);
     return undefined;
   }
+  // What the source does later, it does in the asynchronous context of the middleware.
+  ctx.bound = AsyncLocalStorage.snapshot();
   const source = new Begun(value[Symbol.asyncIterator]());
   ctx.answer = source;
   // Where middleware fails after all, or the client leaves, nobody pumps: the source is told all the same.

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { Channel } from '../live/channel.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
@@ -15,6 +16,7 @@ import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
 import type { Calls } from './rpc.js';
 import { isThenable } from './thenable.js';
+import { messageTracing, traced } from './tracing.js';
 
 /** How a socket's method is run: in a scope of its own, if it has scoped services. */
 export type Run = (ctx: Context, message: unknown) => unknown;
@@ -22,6 +24,11 @@ export type Run = (ctx: Context, message: unknown) => unknown;
 export interface SocketMethod {
   readonly parameters: readonly BoundParameter[];
   readonly options: WebSocketOptions;
+  readonly name: string;
+  /** The middleware of the route alone. */
+  readonly guard: Step;
+  /** Whether there is any. */
+  readonly guarded: boolean;
   /** The JSON-RPC methods of the class, if it has any. */
   readonly calls: Calls | undefined;
   /** Runs the method for each message, or once; ends a scope when what it gives is settled, or with the connection. */
@@ -68,6 +75,9 @@ export class SocketRoute implements Conversation {
     const keep = (head: unknown): void => {
       ctx.reached = true;
       ctx.head = head as unknown[];
+      ctx.guard = this.method.guard;
+      // Without middleware there is nobody who could have made an asynchronous context.
+      if (this.method.guarded) ctx.bound = AsyncLocalStorage.snapshot();
     };
     return isThenable(values) ? values.then(keep) : keep(values);
   };
@@ -82,6 +92,11 @@ export class SocketRoute implements Conversation {
 
   /** Runs the method, once the socket is known to all who list it. */
   start(ctx: Context, socket: Socket): void {
+    if (ctx.bound === undefined) this.#start(ctx, socket);
+    else ctx.bound(() => this.#start(ctx, socket));
+  }
+
+  #start(ctx: Context, socket: Socket): void {
     socket.open();
     if (ctx.answered) socket.send(ctx.answer);
     if (this.#perMessage) {
@@ -100,6 +115,14 @@ export class SocketRoute implements Conversation {
   }
 
   receive(socket: Socket, message: RawMessage): unknown {
+    const { context } = socket;
+    context.environment.counters.messagesIn++;
+    if (context.bound === undefined && !messageTracing.hasSubscribers) return this.#receive(socket, message);
+    const work = (): unknown => traced(messageTracing, context, this.method.name, () => this.#receive(socket, message));
+    return context.bound === undefined ? work() : context.bound(work);
+  }
+
+  #receive(socket: Socket, message: RawMessage): unknown {
     const { calls } = this.method;
     try {
       if (calls !== undefined && (!this.#perMessage || calls.recognises(message))) return calls.answer(socket, message);

@@ -1,4 +1,5 @@
 import { isThenable } from '../core/thenable.js';
+import { valuePublished } from '../core/tracing.js';
 import type { Member } from './broker.js';
 import { boundsOf, type ChannelDefinition } from './channel-definition.js';
 import type { Connection } from './connection.js';
@@ -37,6 +38,7 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
     const { schema } = this.definition.options;
     if (schema !== undefined) check(schema, value, this.name);
     this.#topics.counters.published++;
+    if (valuePublished.hasSubscribers) valuePublished.publish({ channel: this, value });
     void this.#topics.broker.publish(this.name, messageOf(value), this.#bounds);
     const failure = this.#topics.get(this.name)?.takeFailure();
     if (failure !== undefined) throw failure.error;

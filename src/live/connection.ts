@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context, Kind } from '../core/context.js';
+import { closeCode, HttpError } from '../core/errors.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
 import type { Frame } from './frame.js';
@@ -125,6 +127,32 @@ export abstract class Connection {
     this.#deadline.unref();
   }
 
+  /**
+   * Runs the middleware of the route again with fresh credentials, without reconnecting: what it learns of the
+   * user is the connection's from now on, and so is its deadline. A refusal, or another user, ends the connection.
+   *
+   * @param headers fields that stand in for those of the request: `authorization`, or `cookie`
+   * @throws HttpError what the middleware refused with; 403 for another user
+   */
+  async renew(headers: Readonly<IncomingHttpHeaders>): Promise<void> {
+    const { context, userId } = this;
+    const fresh = context.again(headers);
+    try {
+      await context.guard?.(fresh);
+      if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
+      if (context.environment.userId(fresh) !== userId) throw new HttpError(403, 'The connection is another user\'s');
+    } catch (error) {
+      this.close(closeCode(error), 'the credentials were refused');
+      throw error;
+    } finally {
+      fresh.end();
+    }
+    context.identity.adopt(fresh.identity);
+    context.deadline = fresh.deadline;
+    clearTimeout(this.#deadline);
+    if (fresh.deadline !== undefined) this.expires(fresh.deadline);
+  }
+
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
   write(frame: Frame): boolean {
     if (this.closed !== undefined) return false;
@@ -143,6 +171,7 @@ export abstract class Connection {
       this.#pending = [this.#pending, frame];
     }
     this.#pendingBytes += frame.length;
+    this.context.environment.counters.messagesOut++;
     return !this.behind;
   }
 

@@ -1,5 +1,6 @@
 import type { Context } from '../core/context.js';
 import { HttpError } from '../core/errors.js';
+import { connectionClosed, connectionOpened } from '../core/tracing.js';
 import type { Broker, RevokeTarget } from './broker.js';
 import type { Connection, Follower } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -31,6 +32,7 @@ export class Connections implements Iterable<Connection> {
   readonly #byAddress = new Map<string, Set<Entry>>();
   readonly #follower: Follower = { drained() {}, closed: (connection) => this.#remove(connection) };
   #entries = 0;
+  #draining = false;
 
   /** @internal */
   constructor(
@@ -78,6 +80,7 @@ export class Connections implements Iterable<Connection> {
    * @throws HttpError 429 or 503 where there are too many.
    */
   admit(ctx: Context): Admission {
+    if (this.#draining) throw tooMany(503, 'The server is going down');
     const { connections, connectionsPerUser, connectionsPerAddress } = this.limits;
     const user = ctx.environment.userId(ctx);
     const session = ctx.session instanceof Session ? ctx.session.id : undefined;
@@ -96,6 +99,11 @@ export class Connections implements Iterable<Connection> {
     return entry;
   }
 
+  /** @internal From now on nothing opens. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** @internal The connection is open. */
   add(connection: Connection, admission: Admission): void {
     const entry = admission as Entry;
@@ -103,7 +111,9 @@ export class Connections implements Iterable<Connection> {
     entry.stopBeating = this.heartbeat.add(connection);
     this.#open.set(connection, entry);
     connection.follow(this.#follower);
-    const { deadline } = connection.context;
+    const { deadline, environment } = connection.context;
+    environment.counters.opened++;
+    if (connectionOpened.hasSubscribers) connectionOpened.publish({ connection });
     if (deadline !== undefined) connection.expires(deadline);
     if (entry.revoked !== undefined) connection.close(3000, entry.revoked);
   }
@@ -111,6 +121,7 @@ export class Connections implements Iterable<Connection> {
   #remove(connection: Connection): void {
     const entry = this.#open.get(connection);
     this.#open.delete(connection);
+    if (connectionClosed.hasSubscribers) connectionClosed.publish({ connection });
     entry?.withdraw();
   }
 

@@ -1,0 +1,59 @@
+import { Channels } from '../live/channels.js';
+import { Connections } from '../live/connections.js';
+import type { Heartbeat } from '../live/heartbeat.js';
+import { LocalBroker } from '../live/local-broker.js';
+import type { Context } from './context.js';
+import type { Environment } from './environment.js';
+import { HttpError, visible } from './errors.js';
+import { consoleLogger, silentLogger, type Logger } from './logger.js';
+import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
+import { origination } from './proxy.js';
+import { Counters } from './stats.js';
+
+/** Makes what all exchanges of an application share. */
+export function createEnvironment(
+  options: AppOptions,
+  heartbeat: Heartbeat,
+  pending: (work: Promise<unknown>) => void,
+): Environment {
+  const { origins = 'same-origin', trustProxy, userId = idOf, broker = new LocalBroker() } = options;
+  const logger = options.logger === false ? silentLogger : (options.logger ?? consoleLogger);
+  const limits = { ...LIMITS, ...options.limits };
+  return {
+    logger,
+    limits,
+    timeouts: { ...TIMEOUTS, ...options.timeouts },
+    origins,
+    broker,
+    channels: new Channels(broker),
+    connections: new Connections(heartbeat, broker, limits),
+    counters: new Counters(),
+    userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
+    ...origination(trustProxy),
+    report: (error, ctx) => report(error, ctx, logger, options.onError),
+    pending,
+  };
+}
+
+/** Tells `onError` and the log of an error. What the client may see of it is the result. */
+function report(error: unknown, ctx: Context, logger: Logger, onError: AppOptions['onError']): HttpError {
+  let shown = visible(error);
+  try {
+    const mapped = onError?.(error, ctx);
+    if (mapped instanceof HttpError) shown = mapped;
+  } catch (err) {
+    logger.error({ err, requestId: ctx.id }, 'onError failed');
+  }
+  if (shown.status >= 500) {
+    const { id: requestId, kind, method, path, trace } = ctx;
+    const fields = { err: error, requestId, traceId: trace?.traceId, kind, method, path, status: shown.status };
+    logger.error(fields, `${method} ${path} failed`);
+  }
+  return shown;
+}
+
+/** A user's id, where users have one. */
+function idOf(user: unknown): string | undefined {
+  const { id } = user as { id?: unknown };
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
+}

@@ -1,0 +1,65 @@
+import { channel, tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
+import type { Context } from './context.js';
+import { isThenable } from './thenable.js';
+
+/** What listeners are told of a piece of work. */
+export interface Traced {
+  readonly ctx: Context;
+  /** `RoomController.show`. */
+  readonly name: string;
+  error?: unknown;
+}
+
+/**
+ * Channels of `node:diagnostics_channel` that tools listen to. While nobody does, nothing is made for them.
+ * Tracing channels are told of the making of each head, each message and each call; the plain ones of each
+ * connection that opens and closes (`{ connection }`), and of each value published (`{ channel, value }`).
+ */
+export const exchangeTracing = tracingChannel<unknown, Traced>('coequal:exchange');
+export const messageTracing = tracingChannel<unknown, Traced>('coequal:message');
+export const callTracing = tracingChannel<unknown, Traced>('coequal:call');
+export const connectionOpened = channel('coequal:connection.open');
+export const connectionClosed = channel('coequal:connection.close');
+export const valuePublished = channel('coequal:publish');
+
+/** Does a piece of work, and tells those who listen of its beginning and its end. */
+export function traced(tracing: TracingChannel<unknown, Traced>, ctx: Context, name: string, work: () => unknown): unknown {
+  if (!tracing.hasSubscribers) return work();
+  const told: Traced = { ctx, name };
+  const failed = (error: unknown): never => {
+    told.error = error;
+    tracing.error.publish(told);
+    throw error;
+  };
+  const settled = (): void => {
+    tracing.asyncStart.publish(told);
+    tracing.asyncEnd.publish(told);
+  };
+  return tracing.start.runStores(told, () => {
+    try {
+      const result = work();
+      return isThenable(result) ? Promise.resolve(result).catch(failed).finally(settled) : result;
+    } catch (error) {
+      return failed(error);
+    } finally {
+      tracing.end.publish(told);
+    }
+  });
+}
+
+/** The trace that a request belongs to: `traceparent`, W3C Trace Context. */
+export interface TraceParent {
+  readonly traceId: string;
+  readonly parentId: string;
+  readonly sampled: boolean;
+}
+
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
+
+/** Undefined where the field is missing or malformed: the standard has it ignored then. */
+export function parseTraceParent(field: string | string[] | undefined): TraceParent | undefined {
+  const match = typeof field === 'string' ? TRACEPARENT.exec(field) : null;
+  if (match === null) return undefined;
+  const [, traceId = '', parentId = '', flags = ''] = match;
+  return { traceId, parentId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
+}
