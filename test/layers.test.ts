@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
  */
 const FLOORS: Floor[] = [
   { files: ['core/errors', 'core/logger', 'core/thenable', 'core/pump', 'core/register', 'core/tracing', 'core/stats'] },
-  { files: ['core/attributes', 'core/identity', 'core/cookies', 'core/in-flight', 'core/proxy'] },
+  { files: ['core/attributes', 'core/identity', 'core/cookies', 'core/in-flight', 'core/proxy', 'core/request', 'core/upgrade-response'] },
   { files: ['core/json', 'core/body', 'core/multipart', 'core/convert', 'core/canonical-path', 'core/options'] },
   { files: ['core/environment', 'core/context', 'core/compose', 'core/metadata', 'core/router'] },
   { files: ['core/injection*', 'core/invoke', 'core/readers', 'core/links'] },

@@ -14,7 +14,8 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
   const { session } = ctx as { session: unknown };
   const accept = (alive: boolean): void => {
     try {
-      if (ctx.ended) return admission.withdraw();
+      if (ctx.ended || ctx.response.headersSent) return admission.withdraw();
+      ctx.environment.connections.mustBeOpen();
       if (!alive || admission.revoked !== undefined) throw new HttpError(401, 'The session has ended');
       open(admission);
     } catch (error) {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { container as globalContainer, type DependencyContainer } from 'tsyringe';
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
@@ -15,6 +15,7 @@ import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
 import { checkOptions, type AppOptions } from './options.js';
+import { Request } from './request.js';
 import type { Stats } from './stats.js';
 import { Upgrader } from './upgrader.js';
 
@@ -52,6 +53,7 @@ export class App {
   readonly #dispatcher: Dispatcher;
   readonly #heartbeat: Heartbeat;
   readonly #pending = new Set<Promise<unknown>>();
+  readonly #sockets = new Set<Socket>();
   #closing: Promise<void> | undefined = undefined;
   #stopSignals: (() => void) | undefined = undefined;
 
@@ -74,6 +76,7 @@ export class App {
     this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment, health);
     this.server = createServer(
       {
+        IncomingMessage: Request,
         maxHeaderSize: limits.head,
         headersTimeout: Math.min(timeouts.headers, timeouts.request),
         requestTimeout: timeouts.request,
@@ -84,6 +87,10 @@ export class App {
     );
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
+    this.server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
   }
@@ -138,7 +145,7 @@ export class App {
     const { inFlight, handshakes } = this.#dispatcher;
     this.#dispatcher.drain();
     connections.drain();
-    await closeWithin(grace, { server, connections, inFlight, handshakes, pending: this.#pending });
+    await closeWithin(grace, { server, sockets: this.#sockets, connections, inFlight, pending: this.#pending });
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();

@@ -19,6 +19,7 @@ export function attribute<T>(name: string): Attribute<T> {
 export interface Attributes extends Map<unknown, unknown> {
   get<T>(key: Attribute<T>): T | undefined;
   get(key: unknown): unknown;
-  set<T>(key: Attribute<T>, value: T): this;
+  // The key alone says what T is: a value would widen it.
+  set<T>(key: Attribute<T>, value: NoInfer<T>): this;
   set(key: string | symbol, value: unknown): this;
 }

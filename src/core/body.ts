@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { safeParse } from 'fast-content-type-parse';
 import { Disconnected, HttpError } from './errors.js';
+import { Request } from './request.js';
 import { parseJson, type JsonLimits } from './json.js';
 import {
   addField,
@@ -119,7 +120,7 @@ function multipart(
   limit: number,
   limits: Partial<MultipartLimits> | undefined,
 ): Promise<Multipart> {
-  const reading = readings.get(request);
+  const reading = (request as Read)[READING];
   if (reading?.form !== undefined) return reading.form;
   const source =
     reading?.bytes === undefined
@@ -127,25 +128,30 @@ function multipart(
       : bytes(request, limit).then((body) => Readable.from([body]));
   const type = request.headers['content-type'] ?? '';
   const form = source.then((from) => openMultipart(from, type, { limit, limits }));
-  readings.set(request, { bytes: reading?.bytes, form });
+  (request as Read)[READING] = { bytes: reading?.bytes, form };
   return form;
 }
 
 /** The bytes are kept, so that each parameter that reads the body gets the same. */
 async function bytes(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const body = await (readings.get(request)?.bytes ?? begin(request, limit));
+  const body = await ((request as Read)[READING]?.bytes ?? begin(request, limit));
   if (body.length > limit) throw tooLarge(limit);
   return body;
 }
 
 function begin(request: IncomingMessage, limit: number): Promise<Buffer> {
-  if (readings.has(request)) throw new Error('the body is already being read as multipart/form-data');
+  if ((request as Read)[READING] !== undefined) throw new Error('the body is already being read as multipart/form-data');
   const reading = collect(untouched(request), limit);
-  readings.set(request, { bytes: reading });
+  (request as Read)[READING] = { bytes: reading };
   return reading;
 }
 
 function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
+  if (request instanceof Request && request.collectable) {
+    return request.collect(limit).catch((error: unknown) => {
+      throw error instanceof RangeError ? tooLarge(limit) : error;
+    });
+  }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -226,4 +232,7 @@ const EMPTY: Record<BodyForm, () => unknown> = {
   parsed: () => undefined,
 };
 
-const readings = new WeakMap<IncomingMessage, { bytes?: Promise<Buffer>; form?: Promise<Multipart> }>();
+// On the request itself: a weak map's entry would cost each body more than its parsing.
+const READING = Symbol('reading');
+
+type Read = IncomingMessage & { [READING]?: { bytes?: Promise<Buffer>; form?: Promise<Multipart> } };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import type { Connections } from '../live/connections.js';
 import { drain } from '../live/draining.js';
@@ -12,21 +13,22 @@ const LOOK = 50;
 /** What is to end, and is given the grace to do so. */
 export interface Closing {
   readonly server: Server;
+  /** Connections of the server. Those on which nothing was asked yet are not idle to Node: browsers open them ahead. */
+  readonly sockets: ReadonlySet<Socket>;
   readonly connections: Connections;
   readonly inFlight: InFlight;
-  readonly handshakes: InFlight;
   readonly pending: ReadonlySet<Promise<unknown>>;
 }
 
 /** Ends what is open: told first, waited for as long as the grace lasts, and then cut. */
 export async function closeWithin(grace: number, closing: Closing): Promise<void> {
-  const { server, connections, inFlight, handshakes, pending } = closing;
+  const { server, sockets, connections, inFlight, pending } = closing;
   const over = new AbortController();
   const cut = wait(grace, undefined, { signal: over.signal }).then(
     () => {
       for (const connection of connections) connection.terminate();
-      for (const ctx of handshakes) ctx.request.socket.destroy();
-      server.closeAllConnections();
+      // Upgrades are not the server's any more: those that wait for a guard, and those that nobody ends.
+      for (const socket of sockets) socket.destroy();
     },
     // The orderly end came first.
     () => undefined,
@@ -34,12 +36,17 @@ export async function closeWithin(grace: number, closing: Closing): Promise<void
   const closed = server.listening ? once(server, 'close') : Promise.resolve();
   if (server.listening) server.close();
   for (const ctx of inFlight) closeAfter(ctx);
-  const looking = setInterval(() => server.closeIdleConnections(), LOOK);
+  const looking = setInterval(() => {
+    server.closeIdleConnections();
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+  }, LOOK);
   server.closeIdleConnections();
   await drain(connections, grace);
   await closed;
   clearInterval(looking);
-  // The last exchanges end with events of this turn: what they defer is to be waited for as well.
+  // The server has closed when its sockets are destroyed. They tell so when the loop closes its handles, between
+  // two turns: what the last exchanges defer is to be waited for as well.
+  await turn();
   await turn();
   await Promise.race([settled(pending), cut]);
   over.abort();

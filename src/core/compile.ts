@@ -12,6 +12,7 @@ import {
   type Reader,
   type RouteMetadata,
 } from './metadata.js';
+import { checkOrigins } from './options.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
@@ -120,6 +121,7 @@ class ControllerCompiler {
     guard: Step,
     guarded: boolean,
   ): SocketRoute {
+    checkOrigins(options.origins, `${this.target.name}.${name}`);
     const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
     const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
     const run = { perMessage, perConnection };

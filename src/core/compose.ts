@@ -35,8 +35,8 @@ function wrap(link: Link, inner: Step): Step {
   return (ctx) => {
     const passage = new Passage(link.name, ctx, inner);
     const result = link.run(ctx, () => passage.next());
-    if (result !== undefined && result === passage.rest) return passage.rest.promise;
-    if (!isThenable(result)) return passage.rest === undefined ? undefined : passage.leave();
+    if (!isThenable(result)) return passage.leave();
+    if (result === passage.rest) return passage.hand(passage.rest);
     return result.then(
       () => passage.leave(),
       (error: unknown) => passage.fail(error),
@@ -44,10 +44,12 @@ function wrap(link: Link, inner: Step): Step {
   };
 }
 
-/** One way through one middleware: sees that `next()` is called once at most, and that it is awaited. */
+/** One way through one middleware: sees that `next()` is called once at most, in time, and that it is awaited. */
 class Passage {
   rest: Rest | undefined = undefined;
   #called = false;
+  #left = false;
+  #misuse: Rest | undefined = undefined;
 
   constructor(
     readonly name: string,
@@ -56,9 +58,8 @@ class Passage {
   ) {}
 
   next(): Promise<void> {
-    if (this.#called) {
-      return Promise.reject(new Error(`${this.name} called next() twice: once is the limit`));
-    }
+    if (this.#called) return this.#refuse('twice: once is the limit');
+    if (this.#left) return this.#refuse('after it had returned: await what comes before it');
     this.#called = true;
     let result: unknown;
     try {
@@ -69,9 +70,20 @@ class Passage {
     return isThenable(result) ? (this.rest = new Rest(result)) : DONE;
   }
 
+  /** The middleware has returned what `next()` gave. */
+  hand({ promise }: Rest): Promise<void> {
+    this.#left = true;
+    return promise;
+  }
+
   /** The middleware has returned. Where the rest still runs, the answer waits for it and the author is told. */
   leave(): unknown {
     const { rest } = this;
+    this.#left = true;
+    if (this.#misuse !== undefined && !this.#misuse.observed) {
+      const { promise } = this.#misuse;
+      return rest === undefined ? promise : rest.over.then(() => promise);
+    }
     if (rest === undefined || (rest.settled && rest.observed)) return undefined;
     if (!rest.settled || !rest.observed) this.#warn();
     return rest.observed ? rest.over : rest.promise;
@@ -80,11 +92,21 @@ class Passage {
   /** The middleware has thrown: its error is the answer, and a later one of the rest is only logged. */
   fail(error: unknown): never {
     const { rest } = this;
+    this.#left = true;
     if (rest !== undefined && !rest.observed) {
       this.#warn();
       rest.promise.catch((err: unknown) => this.ctx.environment.report(err, this.ctx));
     }
     throw error;
+  }
+
+  /** A call of `next()` that cannot be: its error is the answer's, or the log's where nobody waits any more. */
+  #refuse(why: string): Promise<void> {
+    const err = new Error(`${this.name} called next() ${why}`);
+    const refusal = new Rest(Promise.reject(err));
+    if (this.#left) this.ctx.environment.logger.error({ err, requestId: this.ctx.id }, err.message);
+    else this.#misuse = refusal;
+    return refusal;
   }
 
   #warn(): void {

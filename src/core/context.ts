@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { parse as parseQuery, type ParsedUrlQuery } from 'node:querystring';
@@ -12,6 +13,7 @@ import type { RegisteredUser } from './register.js';
 import type { Session } from '../live/session.js';
 import { isThenable } from './thenable.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
+import { responseOn, SENT } from './upgrade-response.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
 export type Kind = 'http' | 'sse' | 'websocket';
@@ -33,13 +35,16 @@ export class Context {
   /** @internal */ reached = false;
   /** @internal */ outlet: Outlet | undefined = undefined;
   /** @internal */ explicitStatus = 0;
+  /** Where it stands among the exchanges in flight, and since when. */
+  /** @internal */ place = -1;
+  /** @internal */ tick = 0;
   /** @internal */ deadline: Date | undefined = undefined;
   /** What a socket's method has read before the head. */
   /** @internal */ head: unknown[] | undefined = undefined;
   /** The middleware of the route alone, to run it again for a connection. */
   /** @internal */ guard: ((ctx: Context) => unknown) | undefined = undefined;
   /** Runs what comes later in the asynchronous context that the middleware has made. */
-  /** @internal */ bound: (<R>(work: () => R) => R) | undefined = undefined;
+  /** @internal */ bound: AsyncResource | undefined = undefined;
   /** The `params` of a call. */
   /** @internal */ message: unknown = undefined;
   /** The scope of the exchange's middleware, where any of it is scoped. */
@@ -54,6 +59,8 @@ export class Context {
   #watched = false;
   #parent: Context | undefined = undefined;
   #ended = false;
+  #response: ServerResponse | undefined;
+  #socket: Duplex | undefined = undefined;
 
   constructor(
     readonly kind: Kind,
@@ -61,13 +68,34 @@ export class Context {
     readonly path: string,
     /** Parameters of the path, decoded. */
     readonly params: Readonly<Record<string, string>>,
-    /** Node's own request. */
-    readonly request: IncomingMessage,
-    /** Node's own response: on an upgrade too, until the 101 has been sent. */
-    public response: ServerResponse,
+    /** Node's own request; of an open socket, its head. */
+    public request: IncomingMessage,
+    /** The response, or the socket of an upgrade: there it is only made for those who ask for it. */
+    answer: ServerResponse | Duplex,
     /** @internal */ readonly environment: Environment,
     /** @internal */ readonly search: string,
-  ) {}
+  ) {
+    if (answer instanceof ServerResponse) this.#response = answer;
+    else this.#socket = answer;
+  }
+
+  /** Node's own response: on an upgrade too, until the 101 has been sent. */
+  get response(): ServerResponse {
+    return (this.#response ??= responseOn(this.#socket as Duplex, this.request));
+  }
+
+  /** @internal Whether the head has been sent. */
+  get headSent(): boolean {
+    return this.#response?.headersSent ?? false;
+  }
+
+  /** @internal The head is a 101: gives the response, if anybody has asked for one, and has it stand for sent. */
+  switchProtocols(head: IncomingMessage): ServerResponse | undefined {
+    const response = this.#response;
+    this.#response = SENT;
+    this.request = head;
+    return response;
+  }
 
   get method(): string {
     return this.request.method ?? 'GET';
@@ -200,7 +228,7 @@ export class Context {
    */
   send(value: unknown): boolean {
     if (this.outlet !== undefined) return this.outlet.send(value);
-    if (this.answered || this.response.headersSent) {
+    if (this.answered || this.headSent) {
       throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
     }
     this.answered = true;
@@ -235,9 +263,15 @@ export class Context {
     this.outlet?.expires(date);
   }
 
+  /** @internal Keeps the asynchronous context of the middleware for what runs after the head. */
+  bind(): void {
+    // Nobody is told of its end, so it need not be watched for being collected. A snapshot would weigh twenty times as much.
+    this.bound = new AsyncResource('coequal.exchange', { requireManualDestroy: true });
+  }
+
   /** @internal Whether the exchange is over: its answer is out, or nobody is left to take it. */
   get ended(): boolean {
-    return this.#ended || this.response.destroyed;
+    return this.#ended || (this.#response ?? this.#socket)?.destroyed === true;
   }
 
   /** @internal Ends the exchange when its response or `stream` closes. */

@@ -1,10 +1,9 @@
-import { ServerResponse, type IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import { canonicalPath } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import { compose, type Link } from './compose.js';
-import { Context, type Kind } from './context.js';
+import { Context } from './context.js';
 import type { Environment } from './environment.js';
 import { Disconnected, HttpError } from './errors.js';
 import { concludeHttp } from './http.js';
@@ -30,7 +29,7 @@ export class Dispatcher {
     private readonly environment: Environment,
     private readonly health: boolean,
   ) {
-    for (const route of routes) this.#router.add(route);
+    for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
     this.#nowhere = this.#fallback(application);
     const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
     this.inFlight = new InFlight(environment.timeouts.handler, expire);
@@ -69,7 +68,7 @@ export class Dispatcher {
     const { url = '/' } = request;
     const mark = url.indexOf('?');
     const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
-    const match = this.#router.find('websocket', 'GET', path, request.headers.host);
+    const match = this.#router.find('websocket', 'GET', path, request);
     return match && { match, path, search: mark === -1 ? '' : url.slice(mark + 1) };
   }
 
@@ -79,7 +78,7 @@ export class Dispatcher {
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(ctx, new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }));
     }
-    this.#run(ctx, { ...route, conclude: (exchange) => (exchange.reached ? accept(exchange) : concludeHttp(exchange)) }, this.handshakes);
+    this.#run(ctx, route, this.handshakes, (exchange) => (exchange.reached ? accept(exchange) : concludeHttp(exchange)));
   }
 
   /** Answers an upgrade by an error. */
@@ -87,13 +86,13 @@ export class Dispatcher {
     this.#fail(ctx, error);
   }
 
-  #run(ctx: Context, route: Route, running: InFlight): void {
+  #run(ctx: Context, route: Route, running: InFlight, conclude = route.conclude): void {
     let result: unknown;
     try {
       result = exchangeTracing.hasSubscribers
         ? traced(exchangeTracing, ctx, route.name, () => route.chain(ctx))
         : route.chain(ctx);
-      if (!isThenable(result)) return this.#conclude(ctx, route);
+      if (!isThenable(result)) return this.#conclude(ctx, conclude);
     } catch (error) {
       return this.#fail(ctx, error);
     }
@@ -101,7 +100,7 @@ export class Dispatcher {
     result.then(
       () => {
         running.delete(ctx);
-        this.#conclude(ctx, route);
+        this.#conclude(ctx, conclude);
       },
       (error: unknown) => {
         running.delete(ctx);
@@ -111,15 +110,28 @@ export class Dispatcher {
   }
 
   /** Sends what was decided; an exchange whose client has left, or that was answered for taking too long, is given up. */
-  #conclude(ctx: Context, route: Route): void {
+  #conclude(ctx: Context, conclude: Route['conclude']): void {
     try {
-      if (ctx.outlet !== undefined && (ctx.ended || ctx.response.headersSent)) return ctx.outlet.abandon();
+      if (ctx.outlet !== undefined && (ctx.ended || ctx.headSent)) return ctx.outlet.abandon();
       if (ctx.ended) return;
-      const opening = route.conclude(ctx);
-      if (opening !== undefined) opening.catch((error: unknown) => this.#fail(ctx, error));
+      const opening = conclude(ctx);
+      if (opening !== undefined) this.#open(ctx, opening);
     } catch (error) {
       this.#fail(ctx, error);
     }
+  }
+
+  /** Reading a session anew may take its time, or for ever: the limit of the exchange holds for it, too. */
+  #open(ctx: Context, opening: Promise<void>): void {
+    const running = ctx.kind === 'websocket' ? this.handshakes : this.inFlight;
+    running.add(ctx);
+    opening.then(
+      () => running.delete(ctx),
+      (error: unknown) => {
+        running.delete(ctx);
+        this.#fail(ctx, error);
+      },
+    );
   }
 
   /** The one catch of an exchange: before the head an answer, after it a cut. */
@@ -127,7 +139,9 @@ export class Dispatcher {
     ctx.outlet?.abandon();
     if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
-    if (error instanceof Disconnected) return void response.destroy();
+    // What was aborted because the client has left did as it was told.
+    const aborted = ctx.ended && (error as Error | undefined)?.name === 'AbortError';
+    if (aborted || error instanceof Disconnected) return void response.destroy();
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
     if (response.headersSent) return void response.destroy();
@@ -140,14 +154,18 @@ export class Dispatcher {
   }
 
   #find(method: string, path: string, request: IncomingMessage): Match | undefined {
-    const { host, accept } = request.headers;
-    const find = (kind: Kind, verb: string): Match | undefined => this.#router.find(kind, verb, path, host);
-    if (method !== 'GET') return find('http', method) ?? (method === 'HEAD' ? find('http', 'GET') : undefined);
-    if (accept !== undefined && accept.includes('text/event-stream') && prefersStream(request)) {
-      const stream = find('sse', 'GET');
-      if (stream !== undefined) return stream;
+    const router = this.#router;
+    if (method !== 'GET') {
+      const match = router.find('http', method, path, request);
+      return match ?? (method === 'HEAD' ? router.find('http', 'GET', path, request) : undefined);
     }
-    return find('http', 'GET') ?? find('sse', 'GET') ?? this.#upgradeRequired(find('websocket', 'GET'));
+    const stream = router.has('sse') ? router.find('sse', 'GET', path, request) : undefined;
+    if (stream !== undefined && prefersStream(request)) return stream;
+    return (
+      router.find('http', 'GET', path, request) ??
+      stream ??
+      this.#upgradeRequired(router.find('websocket', 'GET', path, request))
+    );
   }
 
   /** A plain request for a socket's path: the same guard, and then 426. */
@@ -191,7 +209,7 @@ export class Dispatcher {
   /** What no route answers still goes through the application's middleware: a preflight reaches its CORS. */
   #fallback(application: readonly Link[]): Route {
     const step = (ctx: Context): void => {
-      const allow = this.#router.allowed(ctx.path, ctx.headers.host);
+      const allow = this.#router.allowed(ctx.path, ctx.request);
       if (allow.length === 0) throw new HttpError(404);
       ctx.setHeader('allow', allow.join(', '));
       if (ctx.method !== 'OPTIONS') throw new HttpError(405);
@@ -206,17 +224,32 @@ function goingDown(): HttpError {
   return new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1', connection: 'close' } });
 }
 
-/** Whether the client would rather have an event stream than another form of the resource. */
-function prefersStream(request: IncomingMessage): boolean {
-  const [best] = new Negotiator(request).mediaTypes(['text/event-stream', 'application/json', 'text/html', 'text/plain']);
-  return best === 'text/event-stream';
+/** Whether `Accept` decides between this route and another: a cache is to keep their answers apart. */
+function varies({ kind, verb, path, host }: Route, routes: readonly Route[]): boolean {
+  const other = kind === 'http' && (verb === 'GET' || verb === 'ALL') ? 'sse' : kind === 'sse' ? 'http' : undefined;
+  return routes.some(
+    (route) =>
+      route.kind === other &&
+      route.path === path &&
+      route.host === host &&
+      (route.verb === 'GET' || route.verb === 'ALL'),
+  );
 }
 
-/** A response on the socket of an upgrade, so that middleware and refusals are those of every request. */
-export function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse {
-  const response = new ServerResponse(request);
-  response.shouldKeepAlive = false;
-  response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
-  response.once('finish', () => socket.end());
-  return response;
+function varying<R extends Route>(route: R): R {
+  const { chain } = route;
+  return {
+    ...route,
+    chain: (ctx: Context) => {
+      ctx.appendHeader('vary', 'Accept');
+      return chain(ctx);
+    },
+  };
+}
+
+/** Whether the client would rather have an event stream than another form of the resource. */
+function prefersStream(request: IncomingMessage): boolean {
+  if (!/text\/event-stream/i.test(request.headers.accept ?? '')) return false;
+  const [best] = new Negotiator(request).mediaTypes(['text/event-stream', 'application/json', 'text/html', 'text/plain']);
+  return best === 'text/event-stream';
 }

@@ -2,7 +2,7 @@ import { Channel } from '../live/channel.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { HttpError } from './errors.js';
-import { respond, respondError } from './respond.js';
+import { isAsyncIterable, respond, respondError } from './respond.js';
 import { isThenable } from './thenable.js';
 
 /** What a method does in an exchange: parameters are read, the method is called, its value comes back. */
@@ -40,6 +40,8 @@ function decide(ctx: Context, value: unknown, status: number | undefined): unkno
   if (value === undefined) return undefined;
   // A request of a channel is a request of what it has kept.
   if (value instanceof Channel) return value.history().then((kept) => ctx.send(kept));
+  // Its values are taken after the head, and still in the asynchronous context that the middleware has made.
+  if (typeof value === 'object' && value !== null && isAsyncIterable(value)) ctx.bind();
   ctx.send(value);
   return undefined;
 }

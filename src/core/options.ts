@@ -127,12 +127,27 @@ export function checkOptions(options: AppOptions): void {
   if (!Array.isArray(options.controllers)) {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
+  checkOrigins(options.origins, 'createApp');
   const { heartbeat = 1 } = options;
   for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts, heartbeat })) {
     if (typeof value !== 'number' || !(value > 0)) {
       throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
     }
   }
+}
+
+// As browsers send it: scheme, host in lower case and port, no path. Applications in shells have schemes of their own.
+const ORIGIN = /^(?:null|[a-z][a-z\d+.-]*:\/\/[^/\sA-Z]+)$/;
+
+/** Refuses an origin policy that would match other origins than it seems to, or none. */
+export function checkOrigins(policy: OriginPolicy | undefined, where: string): void {
+  if (policy === undefined || policy === 'same-origin' || policy === '*' || typeof policy === 'function') return;
+  const wrong: unknown = Array.isArray(policy) ? policy.find((origin) => !ORIGIN.test(String(origin))) : policy;
+  if (wrong === undefined) return;
+  throw new ConfigurationError(
+    `${where}: origins takes 'same-origin', '*', a function, or a list of origins such as ` +
+      `'https://example.com', not ${JSON.stringify(wrong)}`,
+  );
 }
 
 function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {

@@ -70,7 +70,8 @@ function stream(ctx: Context, source: AsyncIterable<unknown>, type: string | und
     ctx.environment.pending(Promise.resolve(values.return?.()));
     return;
   }
-  const work = pump(values, (value) => write(ctx, value), ctx.signal);
+  const take = (): Promise<void> => pump(values, (value) => write(ctx, value), ctx.signal);
+  const work = ctx.bound === undefined ? take() : ctx.bound.runInAsyncScope(take);
   ctx.environment.pending(
     work.then(
       () => response.end(),

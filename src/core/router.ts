@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
 import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
@@ -33,6 +34,7 @@ const MAX_PARAMETER = 1 << 20;
 export class Router {
   readonly #trees: Record<Kind, Tree> = { http: tree(), sse: tree(), websocket: tree() };
   readonly #names = new Map<string, string>();
+  readonly #kinds = new Set<Kind>();
   #hosts = false;
 
   /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
@@ -49,6 +51,7 @@ export class Router {
       }
       this.#names.set(key, name);
     }
+    this.#kinds.add(kind);
     if (host !== undefined) this.#hosts = true;
     try {
       this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, route);
@@ -58,19 +61,26 @@ export class Router {
     }
   }
 
-  find(kind: Kind, verb: string, path: string, host: string | undefined): Match | undefined {
+  /** Whether there is any route of a kind. */
+  has(kind: Kind): boolean {
+    return this.#kinds.has(kind);
+  }
+
+  find(kind: Kind, verb: string, path: string, request: IncomingMessage): Match | undefined {
+    // Reading one header field has Node build them all: only where a route asks for its host.
+    const host = this.#hosts ? request.headers.host : undefined;
     const found = this.#trees[kind].find(
       verb as FindMyWay.HTTPMethod,
       path,
-      this.#hosts && host !== undefined ? { host } : undefined,
+      host === undefined ? undefined : { host },
     );
     return found === null ? undefined : { route: found.store as Route, params: found.params as Match['params'] };
   }
 
   /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */
-  allowed(path: string, host: string | undefined): string[] {
-    const verbs = new Set<string>(VERBS.filter((verb) => this.find('http', verb, path, host) !== undefined));
-    const opens = this.find('sse', 'GET', path, host) ?? this.find('websocket', 'GET', path, host);
+  allowed(path: string, request: IncomingMessage): string[] {
+    const verbs = new Set<string>(VERBS.filter((verb) => this.find('http', verb, path, request) !== undefined));
+    const opens = this.find('sse', 'GET', path, request) ?? this.find('websocket', 'GET', path, request);
     if (opens !== undefined) verbs.add('GET');
     if (verbs.has('GET')) verbs.add('HEAD');
     if (verbs.size > 0) verbs.add('OPTIONS');

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Channel } from '../live/channel.js';
 import { EventStream } from '../live/event-stream.js';
@@ -37,7 +36,7 @@ export function concludeSse(ctx: Context): void | Promise<void> {
     stream.open();
     ctx.environment.connections.add(stream, admission);
     const { answer } = ctx;
-    if (answer instanceof Begun) ctx.bound?.(() => run(ctx, stream, answer));
+    if (answer instanceof Begun) ctx.bound?.runInAsyncScope(() => run(ctx, stream, answer));
   });
 }
 
@@ -87,7 +86,7 @@ function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
     return undefined;
   }
   // What the source does later, it does in the asynchronous context of the middleware.
-  ctx.bound = AsyncLocalStorage.snapshot();
+  ctx.bind();
   const source = new Begun(value[Symbol.asyncIterator]());
   ctx.answer = source;
   // Where middleware fails after all, or the client leaves, nobody pumps: the source is told all the same.

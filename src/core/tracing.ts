@@ -15,15 +15,16 @@ export interface Traced {
  * Tracing channels are told of the making of each head, each message and each call; the plain ones of each
  * connection that opens and closes (`{ connection }`), and of each value published (`{ channel, value }`).
  */
-export const exchangeTracing = tracingChannel<unknown, Traced>('coequal:exchange');
-export const messageTracing = tracingChannel<unknown, Traced>('coequal:message');
-export const callTracing = tracingChannel<unknown, Traced>('coequal:call');
+// Twice the same type: their order differs between versions of @types/node.
+export const exchangeTracing = tracingChannel<Traced, Traced>('coequal:exchange');
+export const messageTracing = tracingChannel<Traced, Traced>('coequal:message');
+export const callTracing = tracingChannel<Traced, Traced>('coequal:call');
 export const connectionOpened = channel('coequal:connection.open');
 export const connectionClosed = channel('coequal:connection.close');
 export const valuePublished = channel('coequal:publish');
 
 /** Does a piece of work, and tells those who listen of its beginning and its end. */
-export function traced(tracing: TracingChannel<unknown, Traced>, ctx: Context, name: string, work: () => unknown): unknown {
+export function traced(tracing: TracingChannel<Traced, Traced>, ctx: Context, name: string, work: () => unknown): unknown {
   if (!tracing.hasSubscribers) return work();
   const told: Traced = { ctx, name };
   const failed = (error: unknown): never => {

@@ -1,4 +1,4 @@
-import { ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import { IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
@@ -8,7 +8,7 @@ import { Peer } from '../live/socket.js';
 import { admit } from './admission.js';
 import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
-import { responseOn, type Dispatcher } from './dispatcher.js';
+import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
 import { asksForWebSocket, checkHandshake } from './handshake.js';
 
@@ -43,7 +43,7 @@ export class Upgrader {
   /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Before anything is awaited: a reset of the connection is an event, and without a listener an exception.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     if (socket.destroyed) return;
     let found: ReturnType<Dispatcher['socketRoute']>;
     let failure: unknown;
@@ -54,8 +54,7 @@ export class Upgrader {
     }
     if (found === undefined && failure === undefined) return this.#ignore(request, socket, head);
     const { match, path = '/', search = '' } = found ?? {};
-    const response = responseOn(socket, request);
-    const ctx = new Context('websocket', path, match?.params ?? {}, request, response, this.environment, search);
+    const ctx = new Context('websocket', path, match?.params ?? {}, request, socket, this.environment, search);
     ctx.watch(socket);
     if (match === undefined) return this.dispatcher.refuse(ctx, failure);
     try {
@@ -69,17 +68,17 @@ export class Upgrader {
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
   #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer, admission: Admission): void {
-    const { request, response } = ctx;
+    const { request } = ctx;
     const { socket: socketRoute } = route;
-    if (socketRoute === undefined || socket.destroyed || response.headersSent) return admission.withdraw();
-    this.#fields.set(request, fieldsOf(response));
-    this.#protocols.set(request, socketRoute.protocols);
-    response.detachSocket(socket as NetSocket);
-    // Express middleware saves its session when the response ends; without a socket nothing is written.
-    response.end();
-    ctx.response = SENT;
-    (socket as Partial<NetSocket>).setTimeout?.(0);
-    (socket as Partial<NetSocket>).setNoDelay?.(true);
+    if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
+    const response = ctx.switchProtocols(headOf(request));
+    if (response !== undefined) {
+      this.#fields.set(request, fieldsOf(response));
+      response.detachSocket(socket as NetSocket);
+      // Express middleware saves its session when the response ends; without a socket nothing is written.
+      response.end();
+    }
+    if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
     this.#server.handleUpgrade(request, socket, head, (peer) => {
       const opened = socketRoute.open(ctx, peer, socket);
       this.environment.connections.add(opened, admission);
@@ -112,6 +111,15 @@ function fieldsOf(response: ServerResponse): string[] {
   );
 }
 
+/**
+ * What an open socket needs of its request: the head. The rest of it, the machinery of a body that never comes
+ * above all, would take as much memory as the socket itself.
+ */
+function headOf({ method, url, httpVersion, httpVersionMajor, httpVersionMinor, headers, socket }: IncomingMessage): IncomingMessage {
+  const head = Object.create(IncomingMessage.prototype) as IncomingMessage;
+  return Object.assign(head, { method, url, httpVersion, httpVersionMajor, httpVersionMinor, headers, socket });
+}
+
 /** Fields of the handshake itself, which are ws's, and of a body, which a 101 has not. */
 const HANDSHAKE = new Set([
   'connection',
@@ -123,7 +131,7 @@ const HANDSHAKE = new Set([
   'transfer-encoding',
 ]);
 
-/** Stands for the response of all open sockets: its head has been sent, and setting a field says so. */
-const SENT = new ServerResponse({ method: 'GET', httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
-SENT.writeHead(101);
-
+/** A function of its own: a closure would keep what the upgrade had in hand for as long as the socket lives. */
+function destroy(this: Duplex): void {
+  this.destroy();
+}

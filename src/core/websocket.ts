@@ -1,8 +1,8 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import { Channel } from '../live/channel.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
+import { Session } from '../live/session.js';
 import { Peer, Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
@@ -65,7 +65,8 @@ export class SocketRoute implements Conversation {
     const type = (body ?? parameters.find(({ from, type: t }) => from === 'outlet' && (t === String || isBytes(t))))?.type;
     this.#text = type === String;
     this.#bytes = isBytes(type);
-    this.#head = parameters.map(({ from, read }) => (from === 'head' || from === 'call' ? read : () => undefined));
+    const early = ({ from }: BoundParameter): boolean => from === 'head' || from === 'call';
+    this.#head = parameters.some(early) ? parameters.map((one) => (early(one) ? one.read : nothing)) : [];
   }
 
   /** The innermost of the route: reads what is known before the head, so that bad input is refused by an answer. */
@@ -74,10 +75,10 @@ export class SocketRoute implements Conversation {
     const values = readAll(this.#head, ctx, undefined);
     const keep = (head: unknown): void => {
       ctx.reached = true;
-      ctx.head = head as unknown[];
+      if (this.#head.length > 0) ctx.head = head as unknown[];
       ctx.guard = this.method.guard;
       // Without middleware there is nobody who could have made an asynchronous context.
-      if (this.method.guarded) ctx.bound = AsyncLocalStorage.snapshot();
+      if (this.method.guarded) ctx.bind();
     };
     return isThenable(values) ? values.then(keep) : keep(values);
   };
@@ -93,7 +94,7 @@ export class SocketRoute implements Conversation {
   /** Runs the method, once the socket is known to all who list it. */
   start(ctx: Context, socket: Socket): void {
     if (ctx.bound === undefined) this.#start(ctx, socket);
-    else ctx.bound(() => this.#start(ctx, socket));
+    else ctx.bound.runInAsyncScope(() => this.#start(ctx, socket));
   }
 
   #start(ctx: Context, socket: Socket): void {
@@ -117,9 +118,10 @@ export class SocketRoute implements Conversation {
   receive(socket: Socket, message: RawMessage): unknown {
     const { context } = socket;
     context.environment.counters.messagesIn++;
+    if (context.session instanceof Session) context.session.touch();
     if (context.bound === undefined && !messageTracing.hasSubscribers) return this.#receive(socket, message);
     const work = (): unknown => traced(messageTracing, context, this.method.name, () => this.#receive(socket, message));
-    return context.bound === undefined ? work() : context.bound(work);
+    return context.bound === undefined ? work() : context.bound.runInAsyncScope(work);
   }
 
   #receive(socket: Socket, message: RawMessage): unknown {
@@ -219,6 +221,10 @@ export class SocketRoute implements Conversation {
       throw new HttpError(400, 'The message cannot be decoded', { cause });
     }
   }
+}
+
+function nothing(): undefined {
+  return undefined;
 }
 
 /** Reads of a message what is read anew for it, and takes the rest from the head. */

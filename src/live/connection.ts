@@ -7,6 +7,7 @@ import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
 import type { Frame } from './frame.js';
 import { messageOf } from './message.js';
+import { Session } from './session.js';
 import type { Publication } from './publication.js';
 
 /** Why a connection ended: a close code of RFC 6455, for streams too. */
@@ -35,6 +36,8 @@ export abstract class Connection {
   closed: CloseReason | undefined = undefined;
   /** @internal Whether the peer has shown a sign of life since the last heartbeat. */
   alive = true;
+  /** @internal Its entry in the index: every connection has one, so it does not follow as others do. */
+  entry: { closed(): void } | undefined = undefined;
 
   #id: string | undefined = undefined;
   #pending: Frame | Frame[] | undefined = undefined;
@@ -151,6 +154,12 @@ export abstract class Connection {
     context.deadline = fresh.deadline;
     clearTimeout(this.#deadline);
     if (fresh.deadline !== undefined) this.expires(fresh.deadline);
+    context.environment.connections.renewed(this);
+    // As at the handshake: known first, then read anew, so that a session that ends meanwhile is not missed.
+    const { session } = fresh as { session: unknown };
+    if (!(session instanceof Session) || (await session.verify())) return;
+    this.close(3000, 'the session has ended');
+    throw new HttpError(401, 'The session has ended');
   }
 
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
@@ -232,6 +241,7 @@ export abstract class Connection {
     const followers = this.#followers;
     this.#followers = undefined;
     for (const follower of followers ?? []) follower.closed(this);
+    this.entry?.closed();
     this.#wake();
   }
 

@@ -2,7 +2,7 @@ import type { Context } from '../core/context.js';
 import { HttpError } from '../core/errors.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
 import type { Broker, RevokeTarget } from './broker.js';
-import type { Connection, Follower } from './connection.js';
+import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Session } from './session.js';
 
@@ -26,11 +26,10 @@ export interface Admission {
 
 /** What is open, of both kinds: who is connected, as whom, and how to reach and to end them. Injectable. */
 export class Connections implements Iterable<Connection> {
-  readonly #open = new Map<Connection, Entry>();
+  readonly #open = new Set<Connection>();
   readonly #byUser = new Map<string, Set<Entry>>();
   readonly #bySession = new Map<string, Set<Entry>>();
   readonly #byAddress = new Map<string, Set<Entry>>();
-  readonly #follower: Follower = { drained() {}, closed: (connection) => this.#remove(connection) };
   #entries = 0;
   #draining = false;
 
@@ -80,7 +79,7 @@ export class Connections implements Iterable<Connection> {
    * @throws HttpError 429 or 503 where there are too many.
    */
   admit(ctx: Context): Admission {
-    if (this.#draining) throw tooMany(503, 'The server is going down');
+    this.mustBeOpen();
     const { connections, connectionsPerUser, connectionsPerAddress } = this.limits;
     const user = ctx.environment.userId(ctx);
     const session = ctx.session instanceof Session ? ctx.session.id : undefined;
@@ -91,12 +90,17 @@ export class Connections implements Iterable<Connection> {
     const address = connectionsPerAddress === Infinity ? undefined : ctx.ip;
     const ofAddress = address === undefined ? 0 : (this.#byAddress.get(address)?.size ?? 0);
     if (ofAddress >= connectionsPerAddress) throw tooMany(429, 'Too many connections are open from the address');
-    const entry = new Entry(user, session, address, (gone) => this.#forget(gone));
+    const entry = new Entry(user, session, address, this);
     this.#entries++;
     put(this.#byUser, user, entry);
     put(this.#bySession, session, entry);
     put(this.#byAddress, address, entry);
     return entry;
+  }
+
+  /** @internal @throws HttpError 503 once nothing may open any more. */
+  mustBeOpen(): void {
+    if (this.#draining) throw tooMany(503, 'The server is going down');
   }
 
   /** @internal From now on nothing opens. */
@@ -108,9 +112,9 @@ export class Connections implements Iterable<Connection> {
   add(connection: Connection, admission: Admission): void {
     const entry = admission as Entry;
     entry.connection = connection;
-    entry.stopBeating = this.heartbeat.add(connection);
-    this.#open.set(connection, entry);
-    connection.follow(this.#follower);
+    entry.spoke = this.heartbeat.add(connection);
+    connection.entry = entry;
+    this.#open.add(connection);
     const { deadline, environment } = connection.context;
     environment.counters.opened++;
     if (connectionOpened.hasSubscribers) connectionOpened.publish({ connection });
@@ -118,14 +122,22 @@ export class Connections implements Iterable<Connection> {
     if (entry.revoked !== undefined) connection.close(3000, entry.revoked);
   }
 
-  #remove(connection: Connection): void {
-    const entry = this.#open.get(connection);
-    this.#open.delete(connection);
-    if (connectionClosed.hasSubscribers) connectionClosed.publish({ connection });
-    entry?.withdraw();
+  /** @internal The credentials of the connection are renewed: it ends with its new session, not with the old one. */
+  renewed(connection: Connection): void {
+    const { entry } = connection;
+    if (!(entry instanceof Entry)) return;
+    const { session } = connection.context as { session: unknown };
+    take(this.#bySession, entry.session, entry);
+    entry.session = session instanceof Session ? session.id : undefined;
+    put(this.#bySession, entry.session, entry);
   }
 
-  #forget(entry: Entry): void {
+  /** @internal The entry is withdrawn, or its connection is over. */
+  forget(entry: Entry): void {
+    const { connection } = entry;
+    if (connection !== undefined && this.#open.delete(connection) && connectionClosed.hasSubscribers) {
+      connectionClosed.publish({ connection });
+    }
     this.#entries--;
     take(this.#byUser, entry.user, entry);
     take(this.#bySession, entry.session, entry);
@@ -144,21 +156,26 @@ export class Connections implements Iterable<Connection> {
 class Entry implements Admission {
   connection: Connection | undefined = undefined;
   revoked: string | undefined = undefined;
-  stopBeating: (() => void) | undefined = undefined;
+  /** Where its heart beats. */
+  spoke: Set<Connection> | undefined = undefined;
   #withdrawn = false;
 
   constructor(
     readonly user: string | undefined,
-    readonly session: string | undefined,
+    public session: string | undefined,
     readonly address: string | undefined,
-    private readonly forget: (entry: Entry) => void,
+    private readonly index: Connections,
   ) {}
+
+  closed(): void {
+    this.withdraw();
+  }
 
   withdraw(): void {
     if (this.#withdrawn) return;
     this.#withdrawn = true;
-    this.stopBeating?.();
-    this.forget(this);
+    if (this.connection !== undefined) this.spoke?.delete(this.connection);
+    this.index.forget(this);
   }
 }
 

@@ -15,14 +15,15 @@ export class Heartbeat {
     private readonly interval: number,
   ) {}
 
-  add(connection: Connection): () => void {
-    const spoke = this.#spokes[this.#next++ % SPOKES];
-    spoke?.add(connection);
+  /** Gives the spoke, which the connection is to be taken off when it ends. */
+  add(connection: Connection): Set<Connection> {
+    const spoke = this.#spokes[this.#next++ % SPOKES] as Set<Connection>;
+    spoke.add(connection);
     if (this.#timer === undefined) {
       this.#timer = setInterval(() => this.#beat(), this.interval / SPOKES);
       this.#timer.unref();
     }
-    return () => spoke?.delete(connection);
+    return spoke;
   }
 
   stop(): void {

@@ -8,6 +8,11 @@ export interface Live {
   ended: boolean;
   /** The writes are a queue: each begins when the one before it is done. */
   last: Promise<unknown>;
+  /** How many writes are done: what was read before one of them is older than what it left. */
+  writes: number;
+  /** How many connections are to end with it. */
+  watchers: number;
+  timer: NodeJS.Timeout | undefined;
 }
 
 /** Times of a session, in milliseconds. */
@@ -35,6 +40,7 @@ export class SessionKeeper {
   async find(token: string): Promise<Live | undefined> {
     const key = keyOf(token);
     const known = this.#lives.get(key)?.deref();
+    const writes = known?.writes;
     const record = await this.store.get(key);
     if (record === undefined || this.#isOver(record)) {
       if (known !== undefined) known.ended = true;
@@ -43,7 +49,7 @@ export class SessionKeeper {
     // Another exchange may have come first while the store was asked.
     const live = this.#lives.get(key)?.deref() ?? this.#keep(key, record);
     if (live.ended) return undefined;
-    live.record = record;
+    if (live === known && live.writes === writes) live.record = record;
     return live;
   }
 
@@ -51,7 +57,7 @@ export class SessionKeeper {
     const token = randomBytes(32).toString('base64url');
     const now = Date.now();
     const live = this.#keep(keyOf(token), { data, created: now, seen: now });
-    await this.#write(live);
+    await this.#write(live, live.record);
     return { token, live };
   }
 
@@ -60,8 +66,7 @@ export class SessionKeeper {
       const record = await this.store.get(live.key);
       if (live.ended || record === undefined) throw new Error('the session has ended');
       change(record.data);
-      live.record = { ...record, seen: Date.now() };
-      await this.#write(live);
+      await this.#write(live, this.times.rolling ? { ...record, seen: Date.now() } : record);
     });
   }
 
@@ -89,6 +94,39 @@ export class SessionKeeper {
     this.update(live, () => undefined).catch(() => undefined);
   }
 
+  /**
+   * Ends the session when its idle time is over, so that its connections end with it: no exchange comes to
+   * find that out. The result ends the watch; the last of several ends it for all.
+   */
+  watch(live: Live): () => void {
+    live.watchers++;
+    if (live.watchers === 1) this.#await(live);
+    return () => {
+      live.watchers--;
+      if (live.watchers === 0) clearTimeout(live.timer);
+    };
+  }
+
+  #await(live: Live): void {
+    // A timer cannot wait longer than 2^31 - 1 milliseconds: what ends later is looked at again.
+    const wait = Math.min(Math.max(this.#end(live.record) - Date.now(), 0), 0x7fffffff);
+    live.timer = setTimeout(() => {
+      // Where the store cannot be asked, the session counts as over: nobody can open anything with it either.
+      this.#expire(live).catch(() => this.revoke(live.key, 'expired'));
+    }, wait);
+    live.timer.unref();
+  }
+
+  /** The session may have been used meanwhile, by another process too: the store knows. */
+  async #expire(live: Live): Promise<void> {
+    const { writes } = live;
+    const record = await this.store.get(live.key);
+    if (live.ended || live.watchers === 0) return;
+    if (record === undefined || this.#isOver(record)) return this.end(live, 'expired');
+    if (live.writes === writes) live.record = record;
+    this.#await(live);
+  }
+
   /** When the session ends, however much it is used. */
   deadline({ record }: Live): Date {
     return new Date(record.created + this.times.absolute);
@@ -100,18 +138,23 @@ export class SessionKeeper {
     return turn;
   }
 
-  async #write({ key, record }: Live): Promise<void> {
-    const left = record.created + this.times.absolute - Date.now();
-    await this.store.set(key, record, Math.max(1, Math.min(this.times.idle, left)));
+  async #write(live: Live, record: SessionRecord): Promise<void> {
+    await this.store.set(live.key, record, Math.max(1, this.#end(record) - Date.now()));
+    live.record = record;
+    live.writes++;
   }
 
-  #isOver({ created, seen }: SessionRecord): boolean {
-    const now = Date.now();
-    return now - created >= this.times.absolute || now - seen >= this.times.idle;
+  /** When the session ends if nobody uses it any more. */
+  #end({ created, seen }: SessionRecord): number {
+    return Math.min(created + this.times.absolute, seen + this.times.idle);
+  }
+
+  #isOver(record: SessionRecord): boolean {
+    return Date.now() >= this.#end(record);
   }
 
   #keep(key: string, record: SessionRecord): Live {
-    const live: Live = { key, record, ended: false, last: Promise.resolve() };
+    const live: Live = { key, record, ended: false, last: Promise.resolve(), writes: 0, watchers: 0, timer: undefined };
     this.#lives.set(key, new WeakRef(live));
     this.#forget.register(live, key);
     return live;

@@ -3,20 +3,29 @@ import type { SessionKeeper, Live } from './session-keeper.js';
 
 type Data = RegisteredSession;
 
+/** The cookie of the exchange, as its session sees it. */
+export interface SessionCookie {
+  /** Whether the head is still to be sent, so that a cookie can go with it. */
+  readonly settable: boolean;
+  /** Gives the client the token of its session; undefined takes it away. */
+  set(token: string | undefined): void;
+}
+
 /**
  * The session of an exchange. What is read is what the last write in this process left, by whichever request
  * or socket; writes are made one after the other on what the store holds, so that none is lost.
  */
 export class Session<T extends object = Data> {
   #live: Live | undefined;
+  #beginning: Promise<void> | undefined = undefined;
   readonly #keeper: SessionKeeper;
-  readonly #setCookie: (token: string | undefined) => void;
+  readonly #cookie: SessionCookie;
 
   /** @internal */
-  constructor(keeper: SessionKeeper, live: Live | undefined, setCookie: (token: string | undefined) => void) {
+  constructor(keeper: SessionKeeper, live: Live | undefined, cookie: SessionCookie) {
     this.#keeper = keeper;
     this.#live = live;
-    this.#setCookie = setCookie;
+    this.#cookie = cookie;
   }
 
   /** Names the session in logs and for `connections.revoke({ session })`; nobody can sign in with it. */
@@ -43,12 +52,17 @@ export class Session<T extends object = Data> {
 
   /** Changes what the session holds: `change` is given what the store holds, and nobody else writes meanwhile. */
   async update(change: (data: Partial<T>) => void): Promise<void> {
-    if (!this.exists) await this.#begin();
+    // Several first writes at once begin one session.
+    if (!this.exists) await (this.#beginning ??= this.#begin());
     await this.#keeper.update(this.#live as Live, (data) => change(data as Partial<T>));
   }
 
-  /** Gives the session a new id, at every change of who it belongs to: an id that was planted is worth nothing. */
+  /**
+   * Gives the session a new id, at every change of who it belongs to: an id that was planted is worth nothing.
+   * @throws Error where the head is sent: no cookie can be set. The session stays as it was then.
+   */
   async regenerate(): Promise<void> {
+    this.#mustBeSettable();
     const data = this.exists ? { ...this.#live?.record.data } : {};
     await this.destroy('signed in anew');
     await this.#begin(data);
@@ -59,7 +73,7 @@ export class Session<T extends object = Data> {
     const live = this.#live;
     this.#live = undefined;
     if (live === undefined) return;
-    this.#setCookie(undefined);
+    if (this.#cookie.settable) this.#cookie.set(undefined);
     await this.#keeper.end(live, reason);
   }
 
@@ -74,8 +88,18 @@ export class Session<T extends object = Data> {
   }
 
   async #begin(data: Record<string, unknown> = {}): Promise<void> {
-    const { token, live } = await this.#keeper.begin(data);
-    this.#setCookie(token);
-    this.#live = live;
+    this.#mustBeSettable();
+    try {
+      const { token, live } = await this.#keeper.begin(data);
+      this.#mustBeSettable();
+      this.#cookie.set(token);
+      this.#live = live;
+    } finally {
+      this.#beginning = undefined;
+    }
+  }
+
+  #mustBeSettable(): void {
+    if (!this.#cookie.settable) throw new Error('a session can only begin before the head is sent');
   }
 }

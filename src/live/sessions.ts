@@ -1,7 +1,7 @@
 import type { Middleware, Next } from '../core/compose.js';
 import type { Context } from '../core/context.js';
 import type { SetCookie } from '../core/cookies.js';
-import { HttpError } from '../core/errors.js';
+import { ConfigurationError, HttpError } from '../core/errors.js';
 import { Session } from './session.js';
 import { SessionKeeper } from './session-keeper.js';
 import { MemoryStore, type SessionStore } from './session-store.js';
@@ -27,12 +27,20 @@ export interface SessionOptions {
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const TOKEN = /^[\w-]{43}$/;
 
-/** Sessions for all kinds: `ctx.session`, `@Session()`. A session is created when it is first written. */
+/**
+ * Sessions for all kinds: `ctx.session`, `@Session()`. A session is created when it is first written.
+ * @throws ConfigurationError for a `__Host-` cookie that browsers would drop
+ */
 export function sessions(options: SessionOptions = {}): Middleware {
   const { store = new MemoryStore(), idle = 1_800_000, absolute = 43_200_000, rolling = true } = options;
   const { sameOrigin = true } = options;
   const { name = '__Host-session', ...given } = options.cookie ?? {};
   const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
+  if (name.startsWith('__Host-') && (cookie.secure !== true || cookie.path !== '/' || cookie.domain !== undefined)) {
+    throw new ConfigurationError(
+      `sessions: browsers drop a cookie named ${name} unless it is Secure, for the path / and without a domain; give it another name`,
+    );
+  }
   const keepers = new WeakMap<object, SessionKeeper>();
   const keeperOf = ({ environment }: Context): SessionKeeper => {
     let keeper = keepers.get(environment);
@@ -48,17 +56,21 @@ export function sessions(options: SessionOptions = {}): Middleware {
     const token = ctx.cookies[name];
     if (token !== undefined && sameOrigin !== false) refuseForeign(ctx, sameOrigin === true ? [] : sameOrigin);
     const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
-    const session = new Session(keeper, live, (value) => {
-      if (ctx.response.headersSent) {
-        if (value !== undefined) throw new Error('a session can only begin before the head is sent');
-        return;
-      }
-      dropCookie(ctx, name);
-      ctx.setCookie(name, value ?? '', value === undefined ? { ...cookie, maxAge: 0 } : cookie);
+    const session = new Session(keeper, live, {
+      get settable() {
+        return !ctx.response.headersSent;
+      },
+      set(value) {
+        dropCookie(ctx, name);
+        ctx.setCookie(name, value ?? '', value === undefined ? { ...cookie, maxAge: 0 } : cookie);
+      },
     });
     ctx.session = session;
     if (live !== undefined) {
-      if (ctx.kind !== 'http') ctx.expires(keeper.deadline(live));
+      if (ctx.kind !== 'http') {
+        ctx.expires(keeper.deadline(live));
+        ctx.defer(keeper.watch(live));
+      }
       session.touch();
     }
     await next();

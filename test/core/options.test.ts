@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ConfigurationError, createApp, type AppOptions } from 'coequal';
+import { ConfigurationError, Controller, createApp, WebSocket, type AppOptions } from 'coequal';
 import { refusal } from '../support/refusal.js';
 
 describe('the options of an application', () => {
@@ -31,6 +31,39 @@ describe('the options of an application', () => {
       expect(refusal({ controllers: [], heartbeat: wrong })).to.equal(`createApp: heartbeat ${told}`);
     });
   }
+
+  for (const origins of [
+    'https://a.example',
+    ['a.example'],
+    ['https://a.example/'],
+    ['https://A.example'],
+    ['*'],
+    7,
+  ]) {
+    it(`name origins as browsers send them, unlike ${JSON.stringify(origins)}`, () => {
+      const wrong = origins as readonly string[];
+      const told = `origins takes 'same-origin', '*', a function, or a list of origins such as 'https://example.com', not `;
+      const shown = JSON.stringify(Array.isArray(origins) ? origins[0] : origins);
+      expect(refusal({ controllers: [], origins: wrong })).to.equal(`createApp: ${told}${shown}`);
+      @Controller()
+      class Rest {
+        @WebSocket('/', { origins: wrong })
+        open() {}
+      }
+      expect(refusal([Rest])).to.equal(`Rest.open: ${told}${shown}`);
+    });
+  }
+
+  it('take every form of origins that can be meant', () => {
+    const forms: AppOptions['origins'][] = [
+      'same-origin',
+      '*',
+      () => true,
+      [],
+      ['https://a.example', 'http://localhost:5173', 'capacitor://localhost', 'null'],
+    ];
+    for (const origins of forms) expect(() => createApp({ controllers: [], origins })).not.to.throw();
+  });
 
   it('name proxies by addresses', () => {
     expect(refusal({ controllers: [], trustProxy: 'the proxy' })).to.match(

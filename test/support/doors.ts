@@ -79,11 +79,12 @@ export async function knock(server: TestServer, { kind }: Door, path: string): P
   const { hostname, port, host } = new URL(await server.url());
   const client = connect(Number(port), hostname);
   await once(client, 'connect');
-  client.write([`GET ${path} HTTP/1.1`, `Host: ${host}`, ...ASKS[kind], '', ''].join('\r\n'));
+  client.write([`GET ${path} HTTP/1.1`, `Host: ${host}`, ...asks[kind], '', ''].join('\r\n'));
   return client;
 }
 
-const ASKS: Record<Kind, readonly string[]> = {
+/** The header fields by which a client asks for each kind. */
+export const asks: Record<Kind, readonly string[]> = {
   http: [],
   sse: ['Accept: text/event-stream'],
   websocket: [

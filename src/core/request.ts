@@ -1,0 +1,129 @@
+import { IncomingMessage } from 'node:http';
+import { Disconnected } from './errors.js';
+
+/** From how many bytes on a body that nobody has asked for yet is no longer taken from the network. */
+const HELD = 65_536;
+
+/**
+ * Node's request, without the machinery of `Readable` until somebody asks for the stream. Most requests have no
+ * body, and most bodies are wanted whole: setting the machinery in motion, only to be told that nothing came or
+ * to have one chunk handed on, is a good part of what a small request costs.
+ *
+ * Public means only: `push` and `_destroy` are what a `Readable` is made of, and `createServer` takes the class.
+ */
+export class Request extends IncomingMessage {
+  /** What came while nobody had asked: `held`, then one of the others for good. */
+  #mode: 'held' | 'collected' | 'dropped' | 'streamed' = 'held';
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #ended = false;
+  #collector: Collector | undefined = undefined;
+
+  /**
+   * The whole body, once. More than `limit` bytes are not kept.
+   * @throws RangeError above the limit; Disconnected if the client leaves before the end.
+   */
+  collect(limit: number): Promise<Buffer> {
+    this.#mode = 'collected';
+    return new Promise((resolve, reject) => {
+      this.#collector = { limit, resolve, reject };
+      if (this.#size > limit) this.#tooLarge();
+      else if (this.#ended) this.#finish();
+      else if (this.destroyed) reject(new Disconnected());
+      else if (this.#size >= HELD) this._read(0);
+    });
+  }
+
+  static {
+    // Node's declarations have it as a plain property, so that it cannot be overridden by an accessor in the class.
+    Object.defineProperty(this.prototype, 'readableEnded', {
+      configurable: true,
+      get(this: Request): boolean {
+        if (this.#mode === 'streamed') return Reflect.get(IncomingMessage.prototype, 'readableEnded', this) as boolean;
+        return this.#ended && (this.#mode !== 'held' || this.#size === 0);
+      },
+    });
+  }
+
+  /** Whether the body can still be collected: nobody has taken it in another way. */
+  get collectable(): boolean {
+    return this.#mode === 'held';
+  }
+
+  override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    if (this.#mode === 'streamed') return super.push(chunk, encoding);
+    if (chunk === null) {
+      this.#ended = true;
+      this.#finish();
+      return false;
+    }
+    if (this.#mode === 'dropped') return true;
+    this.#size += chunk.length;
+    if (this.#collector !== undefined && this.#size > this.#collector.limit) {
+      this.#tooLarge();
+      return true;
+    }
+    this.#chunks.push(chunk);
+    return this.#mode === 'collected' || this.#size < HELD;
+  }
+
+  override on(event: string | symbol, listener: (...args: never[]) => void): this {
+    if (event === 'data' || event === 'end' || event === 'readable') this.#stream();
+    return super.on(event, listener as () => void);
+  }
+
+  override addListener(event: string | symbol, listener: (...args: never[]) => void): this {
+    return this.on(event, listener);
+  }
+
+  override read(size?: number): unknown {
+    this.#stream();
+    return super.read(size);
+  }
+
+  /** Node resumes what nobody has read when the answer is sent: there it is only to be dropped. */
+  override resume(): this {
+    if (this.#mode === 'streamed') return super.resume();
+    if (this.#mode === 'held') this.#mode = 'dropped';
+    this.#chunks = [];
+    if (!this.#ended && this.socket.readable) this._read(0);
+    return this;
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#collector?.reject(new Disconnected());
+    this.#collector = undefined;
+    super._destroy(error, callback);
+  }
+
+  /** Somebody wants the stream: it is given what came, and all that comes. */
+  #stream(): void {
+    if (this.#mode !== 'held') return;
+    this.#mode = 'streamed';
+    for (const chunk of this.#chunks) super.push(chunk);
+    if (this.#ended) super.push(null);
+    this.#chunks = [];
+  }
+
+  #finish(): void {
+    const collector = this.#collector;
+    if (collector === undefined) return;
+    this.#collector = undefined;
+    const [first] = this.#chunks;
+    collector.resolve(this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks));
+    this.#chunks = [];
+  }
+
+  #tooLarge(): void {
+    this.#collector?.reject(new RangeError('the body is too large'));
+    this.#collector = undefined;
+    this.#mode = 'dropped';
+    this.#chunks = [];
+  }
+}
+
+interface Collector {
+  readonly limit: number;
+  readonly resolve: (body: Buffer) => void;
+  readonly reject: (error: Error) => void;
+}

@@ -1,0 +1,89 @@
+import send from '@fastify/send';
+import { fileURLToPath } from 'node:url';
+import type { Middleware } from './core/compose.js';
+import { HttpError } from './core/errors.js';
+
+export interface FilesOptions {
+  /** Where in the paths the folder stands: `'/assets'`. By default at the root. */
+  prefix?: string;
+  /** What answers for a folder: `'index.html'`. `false` for nothing. */
+  index?: string | false;
+  /** Seconds for which a client need not ask again: 0, so that it asks, and is answered 304, each time. */
+  maxAge?: number;
+  /** The names change with the content: within `maxAge` not even a reload asks again (RFC 8246). */
+  immutable?: boolean;
+}
+
+/**
+ * Serves the files of a folder: `GET` and `HEAD`, with `ETag`, `Last-Modified`, conditions and ranges (RFC 9110).
+ * What is no file of the folder goes on to what comes next, and so do names that begin with a dot.
+ * Links out of the folder are followed: link only what may be seen.
+ *
+ * @throws HttpError 412 or 416 for a condition or a range that does not hold.
+ */
+export function files(root: string | URL, options: FilesOptions = {}): Middleware {
+  const { prefix = '', index = 'index.html', maxAge = 0, immutable = false } = options;
+  const mount = prefixOf(prefix);
+  const settings: send.SendOptions = {
+    root: typeof root === 'string' ? root : fileURLToPath(root),
+    index,
+    maxAge: maxAge * 1_000,
+    immutable,
+    dotfiles: 'ignore',
+  };
+  return async function files(ctx, next) {
+    const { kind, method, path, request } = ctx;
+    if (kind !== 'http' || (method !== 'GET' && method !== 'HEAD') || !isBelow(path, mount)) return next();
+    // An escaped slash belongs to a name, and no file has such; decoded it would get past guards of paths.
+    if (/%2f/i.test(path)) return next();
+    const { folder, search } = targetOf(ctx.url, path);
+    const name = path.slice(mount.length);
+    const inside = name === '' || name === '/';
+    const found = await send(request, inside ? '/' : folder ? `${name}/` : name, settings);
+    if (found.type === 'error') {
+      if (found.statusCode < 500 && found.statusCode !== 412 && found.statusCode !== 416) return next();
+      throw failure(found);
+    }
+    if (found.type === 'directory' || (inside && !folder)) {
+      found.stream.destroy();
+      // Without the slash the page's own links would point beside the folder.
+      if (index === false) return next();
+      ctx.status = 308;
+      ctx.setHeader('location', `${encodeURI(path).replaceAll('%25', '%')}/${search}`);
+      return;
+    }
+    // Closes the file where the client has left before the body was read.
+    ctx.defer(() => void found.stream.destroy());
+    for (const [field, value] of Object.entries(found.headers)) ctx.setHeader(field, value);
+    ctx.status = found.statusCode;
+    if (found.statusCode !== 304) ctx.send(found.stream);
+  };
+}
+
+/** What the canonical path does not tell: whether the target ends with a slash, and its query. */
+function targetOf(url: string, path: string): { folder: boolean; search: string } {
+  const mark = url.indexOf('?');
+  const target = mark === -1 ? url : url.slice(0, mark);
+  return { folder: path === '/' || target.endsWith('/'), search: mark === -1 ? '' : url.slice(mark) };
+}
+
+function failure({ statusCode, headers, metadata }: send.ErrorSendResult): HttpError {
+  const range = headers['Content-Range'];
+  return new HttpError(statusCode, undefined, {
+    cause: metadata.error,
+    headers: range === undefined ? {} : { 'content-range': range },
+  });
+}
+
+function prefixOf(prefix: string): string {
+  const mount = prefix.replace(/\/+$/, '');
+  if (mount !== '' && !mount.startsWith('/'))
+    throw new TypeError(`files: a prefix begins with a slash, '${prefix}' does not`);
+  return mount;
+}
+
+function isBelow(path: string, mount: string): boolean {
+  return (
+    path.startsWith(mount) && (path.length === mount.length || mount === '' || path[mount.length] === '/')
+  );
+}

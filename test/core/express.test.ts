@@ -1,0 +1,222 @@
+import { expect } from 'chai';
+import {
+  connect,
+  Controller,
+  Ctx,
+  Get,
+  HttpError,
+  Post,
+  UseMiddleware,
+  type Context,
+  type Middleware,
+} from 'coequal';
+import type { ServeOptions } from 'coequal/testing';
+import cors from 'cors';
+import { rateLimit } from 'express-rate-limit';
+import session from 'express-session';
+import helmet from 'helmet';
+import passport from 'passport';
+import { Strategy } from 'passport-local';
+import { doors, Everywhere, servers, type Visit } from '../support/doors.js';
+import { Recorder } from '../support/journal.js';
+
+/** What express-session keeps of a visitor. */
+const heldOf = (ctx: Context): { name?: string; visits?: number } => ctx.session as object;
+
+/** The cookie that an answer has set, as a client gives it back. */
+function cookieOf({ headers }: { headers: Headers }): string {
+  const [cookie] = headers.getSetCookie();
+  return cookie?.split(';')[0] ?? expect.fail('the answer sets no cookie');
+}
+
+for (const door of doors) {
+  describe(`Express middleware: ${door.kind}`, () => {
+    const serve = servers();
+    const sessions = (): Middleware =>
+      connect(
+        session({
+          secret: 'a secret',
+          resave: false,
+          saveUninitialized: false,
+          store: new session.MemoryStore(),
+        }),
+      );
+
+    @Controller()
+    class Account {
+      @Post('/sign-in')
+      signIn(@Ctx() ctx: Context) {
+        heldOf(ctx).name = 'ada';
+        return { signedIn: true };
+      }
+
+      @Get('/visits')
+      visits(@Ctx() ctx: Context) {
+        return { visits: heldOf(ctx).visits ?? 0 };
+      }
+
+      @Everywhere('/name')
+      name(@Ctx() ctx: Context) {
+        return { name: heldOf(ctx).name ?? null };
+      }
+
+      @Everywhere('/count')
+      @UseMiddleware((ctx, next) => {
+        const held = heldOf(ctx);
+        held.visits = (held.visits ?? 0) + 1;
+        return next();
+      })
+      async *count() {
+        yield {};
+      }
+    }
+
+    describe('express-session', () => {
+      it('knows whom a request has signed in', async () => {
+        const server = serve({ controllers: [Account], middleware: [sessions()] });
+        const stranger = await door.open(server, '/name');
+        expect(await stranger.value()).to.deep.equal({ name: null });
+        expect(stranger.headers.getSetCookie()).to.deep.equal([]);
+        const cookie = cookieOf(await server.fetch('/sign-in', { method: 'POST' }));
+        expect(await (await door.open(server, '/name', { cookie })).value()).to.deep.equal({ name: 'ada' });
+      });
+
+      it('saves what middleware writes, and its cookie goes out with the head', async () => {
+        const server = serve({ controllers: [Account], middleware: [sessions()] });
+        const visit = await door.open(server, '/count');
+        expect(visit.status).to.equal(door.opened);
+        expect(visit.headers.getSetCookie()).to.have.length(1);
+        const cookie = cookieOf(visit);
+        await visit.ended();
+        const visits = async (): Promise<unknown> =>
+          (await server.fetch('/visits', { headers: { cookie } })).json();
+        expect(await visits()).to.deep.equal({ visits: 1 });
+        await (await door.open(server, '/count', { cookie })).ended();
+        expect(await visits()).to.deep.equal({ visits: 2 });
+      });
+    });
+
+    describe('passport', () => {
+      /** An application that signs in by name and password, and keeps who it is in the session. */
+      function club() {
+        const authenticator = new passport.Passport();
+        authenticator.use(
+          new Strategy((name, password, done) => done(null, password === 'secret' ? { name } : false)),
+        );
+        authenticator.serializeUser((user, done) => done(null, (user as { name: string }).name));
+        authenticator.deserializeUser((name, done) => done(null, { name: `${String(name)} of the session` }));
+
+        @Controller()
+        class Club {
+          @Post('/login')
+          @UseMiddleware(connect(authenticator.authenticate('local')))
+          login(@Ctx() ctx: Context) {
+            return ctx.user;
+          }
+
+          @Everywhere('/members')
+          @UseMiddleware((ctx, next) => {
+            if (ctx.user === undefined) throw new HttpError(401, 'Members only');
+            return next();
+          })
+          members(@Ctx() ctx: Context) {
+            return ctx.user;
+          }
+
+          @Everywhere('/once')
+          @UseMiddleware(connect(authenticator.authenticate('local', { session: false })))
+          once(@Ctx() ctx: Context) {
+            return ctx.user;
+          }
+        }
+        const middleware = [
+          sessions(),
+          connect(authenticator.initialize()),
+          connect(authenticator.session()),
+        ];
+        return serve({ controllers: [Club], middleware });
+      }
+
+      it('tells who has signed in', async () => {
+        const server = club();
+        const login = await server.fetch('/login?username=ada&password=secret', { method: 'POST' });
+        expect(await login.json()).to.deep.equal({ name: 'ada' });
+        const visit = await door.open(server, '/members', { cookie: cookieOf(login) });
+        expect(await visit.value()).to.deep.equal({ name: 'ada of the session' });
+      });
+
+      it('leaves who has not signed in to the guard', async () => {
+        const visit = await door.open(club(), '/members');
+        expect(visit.status).to.equal(401);
+        expect(visit.problem.detail).to.equal('Members only');
+      });
+
+      it('guards by a strategy of its own: its answer is the answer', async () => {
+        const server = club();
+        const visit = await door.open(server, '/once?username=ada&password=secret');
+        expect(await visit.value()).to.deep.equal({ name: 'ada' });
+        const refused = await door.open(server, '/once?username=ada&password=wrong');
+        expect([refused.status, await refused.value()]).to.deep.equal([401, 'Unauthorized']);
+      });
+    });
+
+    describe('helmet', () => {
+      it('adds its fields to the head', async () => {
+        const server = serve({ controllers: [Account], middleware: [connect(helmet()), sessions()] });
+        const { status, headers } = await door.open(server, '/name');
+        expect(status).to.equal(door.opened);
+        expect(headers.get('x-content-type-options')).to.equal('nosniff');
+        expect(headers.get('content-security-policy')).to.include("default-src 'self'");
+      });
+    });
+
+    describe('cors', () => {
+      const origin = 'https://other.test';
+      const options: ServeOptions = {
+        controllers: [Account],
+        middleware: [connect(cors({ origin, credentials: true })), sessions()],
+        origins: [origin],
+      };
+
+      it('adds its fields to the head', async () => {
+        const { status, headers } = await door.open(serve(options), '/name', { origin });
+        expect(status).to.equal(door.opened);
+        expect(headers.get('access-control-allow-origin')).to.equal(origin);
+        expect(headers.get('access-control-allow-credentials')).to.equal('true');
+      });
+
+      it('answers the preflight of a path', async () => {
+        const headers = {
+          origin,
+          'access-control-request-method': 'GET',
+          'access-control-request-headers': 'x-ticket',
+        };
+        const answer = await serve(options).fetch('/name', { method: 'OPTIONS', headers });
+        expect(answer.status).to.equal(204);
+        expect(answer.headers.get('access-control-allow-methods')).to.include('GET');
+        expect(answer.headers.get('access-control-allow-headers')).to.equal('x-ticket');
+      });
+    });
+
+    describe('express-rate-limit', () => {
+      it('counts, tells so in the head, and refuses with 429 before anything opens', async () => {
+        const limit = connect(
+          rateLimit({ windowMs: 60_000, limit: 2, standardHeaders: 'draft-6', legacyHeaders: false }),
+        );
+        const logger = new Recorder();
+        const server = serve({ controllers: [Account], middleware: [limit, sessions()], logger });
+        const open = (): Promise<Visit> => door.open(server, '/name');
+        const visits = [await open(), await open(), await open()];
+        expect(visits.map(({ status }) => status)).to.deep.equal([door.opened, door.opened, 429]);
+        expect(visits.map(({ headers }) => headers.get('ratelimit-remaining'))).to.deep.equal([
+          '1',
+          '0',
+          '0',
+        ]);
+        expect(Number(visits[2]?.headers.get('retry-after'))).to.be.within(1, 60);
+        expect(await visits[2]?.value()).to.equal('Too many requests, please try again later.');
+        expect(logger.lines).to.deep.equal([]);
+      });
+    });
+  });
+}

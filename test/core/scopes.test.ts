@@ -1,0 +1,288 @@
+import { EventEmitter, once } from 'node:events';
+import { expect } from 'chai';
+import {
+  Body,
+  Context,
+  Controller,
+  Ctx,
+  Get,
+  Rpc,
+  Socket,
+  Sse,
+  UseMiddleware,
+  WebSocket,
+  type Logger,
+  type Next,
+} from 'coequal';
+import { serve } from 'coequal/testing';
+import { inject, injectable, Lifecycle, scoped } from 'tsyringe';
+
+/** What happened, in order, and a way to wait for it. */
+class Story {
+  readonly lines: string[] = [];
+  readonly #told = new EventEmitter();
+
+  tell(line: string): void {
+    this.lines.push(line);
+    this.#told.emit('line');
+  }
+
+  async until(line: string): Promise<string[]> {
+    while (!this.lines.includes(line)) await once(this.#told, 'line');
+    return this.lines;
+  }
+}
+
+let serial = 0;
+
+@scoped(Lifecycle.ContainerScoped)
+class Unit {
+  readonly id = ++serial;
+  constructor(
+    readonly ctx: Context,
+    @inject('story') readonly story: Story,
+  ) {}
+  async dispose() {
+    await new Promise(setImmediate);
+    this.story.tell(`unit of ${this.ctx.path} disposed`);
+  }
+}
+
+@scoped(Lifecycle.ContainerScoped)
+class Ledger {
+  constructor(
+    readonly unit: Unit,
+    @inject('story') readonly story: Story,
+  ) {}
+  [Symbol.asyncDispose]() {
+    this.story.tell('ledger disposed');
+    return Promise.resolve();
+  }
+}
+
+@injectable()
+class Guard {
+  constructor(readonly unit: Unit) {}
+  use(ctx: Context, next: Next) {
+    ctx.attributes.set('unit', this.unit);
+    this.unit.story.tell('guard');
+    return next();
+  }
+}
+
+@injectable()
+class Inner {
+  constructor(readonly unit: Unit) {}
+  use(ctx: Context, next: Next) {
+    if (ctx.attributes.get('unit') === this.unit) this.unit.story.tell('the same unit');
+    return next();
+  }
+}
+
+@Controller('/guarded')
+@UseMiddleware(Guard, Inner)
+class Guarded {
+  constructor(@inject('story') private readonly story: Story) {}
+
+  @Get()
+  async *body() {
+    yield 'a';
+    yield await this.story.until('unit of /guarded disposed');
+  }
+  @Sse()
+  async *events() {
+    // The head waits a while for a first event.
+    yield 'first';
+    yield await this.story.until('unit of /guarded disposed');
+  }
+  @WebSocket()
+  async open(@Ctx() ctx: Context) {
+    ctx.send(await this.story.until('unit of /guarded disposed'));
+  }
+  @Get('/refused')
+  refused() {
+    throw new TypeError('refused');
+  }
+}
+
+@Controller('/scoped')
+class Scoped {
+  readonly id = ++serial;
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly unit: Unit,
+    private readonly ctx: Context,
+    @inject('story') private readonly story: Story,
+  ) {}
+  @Get('/request')
+  request(@Ctx() ctx: Context) {
+    return {
+      unit: this.unit.id,
+      same: this.ledger.unit === this.unit && this.ctx === ctx && this.unit.ctx === ctx,
+    };
+  }
+  @Get('/failing')
+  failing() {
+    throw new TypeError('failing');
+  }
+  @Sse('/stream')
+  stream(@Ctx() ctx: Context) {
+    ctx.send(this.unit.id);
+  }
+  @WebSocket('/connection')
+  async connection(@Socket() socket: Socket) {
+    for await (const _ of socket) socket.send(this.unit.id);
+  }
+  @WebSocket('/messages')
+  async message(@Body() body: { wait?: string; fail?: boolean }) {
+    if (body.wait !== undefined) await this.story.until(body.wait);
+    if (body.fail) throw new TypeError('failing');
+    return { unit: this.unit.id, controller: this.id, same: this.ledger.unit === this.unit };
+  }
+  @Rpc()
+  call(@Ctx() ctx: Context) {
+    return { unit: this.unit.id, same: this.unit.ctx === ctx && this.ledger.unit === this.unit };
+  }
+}
+
+describe('a scope', () => {
+  let story: Story;
+  beforeEach(() => {
+    story = new Story();
+  });
+  const start = (controllers: (new (...args: never[]) => object)[], logger: Logger | false = false) =>
+    serve({ controllers, logger }).override('story', story);
+
+  describe('of middleware', () => {
+    const head = ['guard', 'the same unit', 'unit of /guarded disposed'];
+
+    it('is over before the body goes on', async () => {
+      const response = await start([Guarded]).fetch('/guarded');
+      expect(await response.text()).to.equal(`a${JSON.stringify(head)}\n`);
+    });
+
+    it('is over before the stream goes on', async () => {
+      const stream = await start([Guarded]).sse('/guarded');
+      expect((await stream.next()).data).to.equal('first');
+      expect(await stream.json()).to.deep.equal(head);
+    });
+
+    it('is over before the conversation goes on', async () => {
+      expect(await (await start([Guarded]).socket('/guarded')).json()).to.deep.equal(head);
+    });
+
+    it('is over where the method throws', async () => {
+      expect((await start([Guarded]).fetch('/guarded/refused')).status).to.equal(500);
+      expect(story.lines).to.deep.equal(['guard', 'the same unit', 'unit of /guarded/refused disposed']);
+    });
+
+    it('is one for each exchange', async () => {
+      const server = start([Guarded]);
+      const before = serial;
+      await Promise.all(Array.from({ length: 5 }, () => server.fetch('/guarded/refused')));
+      expect(serial - before).to.equal(5);
+    });
+  });
+
+  describe('of a request', () => {
+    it('shares its services with what they need, knows the context, and ends in reverse order', async () => {
+      const server = start([Scoped]);
+      const first = await (await server.fetch('/scoped/request')).json();
+      expect(first).to.have.property('same', true);
+      await story.until('unit of /scoped/request disposed');
+      expect(story.lines).to.deep.equal(['ledger disposed', 'unit of /scoped/request disposed']);
+      const second = await (await server.fetch('/scoped/request')).json();
+      expect((second as { unit: number }).unit).to.be.greaterThan((first as { unit: number }).unit);
+    });
+
+    it('ends where the method throws', async () => {
+      expect((await start([Scoped]).fetch('/scoped/failing')).status).to.equal(500);
+      await story.until('unit of /scoped/failing disposed');
+    });
+  });
+
+  describe('of a connection', () => {
+    it('lives as long as the stream', async () => {
+      const stream = await start([Scoped]).sse('/scoped/stream');
+      await stream.json();
+      expect(story.lines).to.deep.equal([]);
+      stream.close();
+      expect(await story.until('unit of /scoped/stream disposed')).to.have.lengthOf(2);
+    });
+
+    it('lives as long as the socket', async () => {
+      const socket = await start([Scoped]).socket('/scoped/connection');
+      socket.send('1');
+      socket.send('2');
+      expect(await socket.json()).to.equal(await socket.json());
+      expect(story.lines).to.deep.equal([]);
+      socket.close();
+      expect(await story.until('unit of /scoped/connection disposed')).to.have.lengthOf(2);
+    });
+  });
+
+  describe('of a message', () => {
+    it('is one for each, and over when the reply is made, before the next message', async () => {
+      const socket = await start([Scoped]).socket('/scoped/messages');
+      socket.send({});
+      const first = await socket.json<{ unit: number; controller: number; same: boolean }>();
+      socket.send({ wait: 'unit of /scoped/messages disposed' });
+      const second = await socket.json<{ unit: number; controller: number }>();
+      expect(first.same).to.equal(true);
+      expect(second.unit).not.to.equal(first.unit);
+      expect(second.controller).not.to.equal(first.controller);
+      expect(story.lines.slice(0, 2)).to.deep.equal(['ledger disposed', 'unit of /scoped/messages disposed']);
+      expect(story.lines).to.have.lengthOf(4);
+    });
+
+    it('is over where the message fails, and the reply says so', async () => {
+      const socket = await start([Scoped]).socket('/scoped/messages');
+      socket.send({ fail: true });
+      expect(await socket.json()).to.have.nested.property('error.status', 500);
+      expect(story.lines).to.have.lengthOf(2);
+    });
+
+    it('is one for each call, and knows the context of the call', async () => {
+      const socket = await start([Scoped]).socket('/scoped/messages');
+      const units = new Set<number>();
+      for (const id of [1, 2]) {
+        socket.send({ jsonrpc: '2.0', id, method: 'call' });
+        const { result } = await socket.json<{ result: { unit: number; same: boolean } }>();
+        expect(result.same).to.equal(true);
+        expect(story.lines).to.have.lengthOf(id * 2);
+        units.add(result.unit);
+      }
+      expect(units.size).to.equal(2);
+    });
+  });
+
+  it('that cannot be disposed of is logged, and the rest is disposed all the same', async () => {
+    @scoped(Lifecycle.ContainerScoped)
+    class Broken {
+      constructor(readonly unit: Unit) {}
+      dispose() {
+        throw new TypeError('stuck');
+      }
+    }
+    @Controller()
+    class Rest {
+      constructor(readonly broken: Broken) {}
+      @Get('/broken')
+      show() {
+        return 'shown';
+      }
+    }
+    const errors: unknown[] = [];
+    const quiet = (): void => undefined;
+    const logger = {
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (...line: unknown[]) => errors.push(line[1]),
+    };
+    const response = await start([Rest], logger as Logger).fetch('/broken');
+    expect(await response.text()).to.equal('shown');
+    await story.until('unit of /broken disposed');
+    expect(errors).to.deep.equal(['disposing Broken failed']);
+  });
+});

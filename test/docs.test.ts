@@ -1,0 +1,157 @@
+import { expect } from 'chai';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { brokenLinks, readPages, writeModules, type Page, type Snippet } from './support/snippets.js';
+
+const TSC = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(
+  /package\.json$/,
+  'bin/tsc',
+);
+const MOCHA = fileURLToPath(import.meta.resolve('mocha/package.json')).replace(
+  /package\.json$/,
+  'bin/mocha.js',
+);
+
+describe('the documentation', function () {
+  this.timeout(120_000);
+  const pages = readPages();
+  const { folder, moduleOf } = writeModules(pages);
+
+  before('compiles each example under strict, with decorators', async () => {
+    const { code, output } = await run(process.execPath, [TSC, '-p', folder, '--noEmitOnError']);
+    expect(code, output).to.equal(0);
+  });
+
+  it('has examples on each page', () => {
+    expect(pages.filter(({ snippets }) => snippets.length === 0).map(({ name }) => name)).to.deep.equal([]);
+  });
+
+  it('links only to what exists', () => {
+    expect(brokenLinks()).to.deep.equal([]);
+  });
+
+  for (const page of pages) {
+    for (const snippet of page.snippets.filter(({ run: runs }) => runs)) {
+      it(`${snippet.place} prints what the page says`, async () => {
+        expect(snippet.prints, 'the text block that follows').not.to.equal('');
+        const printed = await printedBy(moduleOf(page, snippet.module));
+        expectLike(printed, snippet.prints);
+      });
+    }
+    for (const { place, module } of page.snippets.filter(isTest)) {
+      it(`${place} is a test that passes`, async () => {
+        const { code, output } = await run(process.execPath, [MOCHA, '--no-config', moduleOf(page, module)]);
+        expect(code, output).to.equal(0);
+        expect(output).to.match(/[1-9]\d* passing/);
+      });
+    }
+    if (page.console.length > 0) {
+      it(`${page.name} shows what its main.ts answers`, async () => {
+        const server = spawn(process.execPath, [moduleOf(page, 'main')], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        try {
+          const [line] = (await once(createInterface({ input: server.stdout }), 'line')) as [string];
+          await replay(page, /http:\/\/\S+/.exec(line)?.[0] ?? '');
+        } finally {
+          const exit = once(server, 'exit');
+          server.kill('SIGKILL');
+          await exit;
+        }
+      });
+    }
+  }
+});
+
+function isTest({ module }: Snippet): boolean {
+  return module.endsWith('.test');
+}
+
+/** Compares what was printed with what the page shows, where `…` stands for anything. */
+function expectLike(printed: string, shown: string): void {
+  const pattern = shown.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  if (!new RegExp(`^${pattern.join('.*')}$`).test(printed)) expect(printed).to.equal(shown);
+}
+
+/** Imports a module, and gives what it printed by `console.log`. */
+async function printedBy(module: string): Promise<string> {
+  const { log } = console;
+  const lines: string[] = [];
+  console.log = (...values: unknown[]) => void lines.push(values.map(String).join(' '));
+  try {
+    await import(module);
+  } finally {
+    console.log = log;
+  }
+  return lines.join('\n').trimEnd();
+}
+
+/** Does what the console blocks of a page show: `$ curl …` with its answer, `$ … wscat …` with `<` and `>`. */
+async function replay(page: Page, origin: string): Promise<void> {
+  const commands = page.console.join('\n').split(/^\$ /m).slice(1);
+  const known = commands.filter((command) => /^curl |wscat /.test(command));
+  expect(known).not.to.have.length(0);
+  for (const command of known) {
+    const [first = '', ...rest] = command.trimEnd().split('\n');
+    await (first.startsWith('curl') ? curl : wscat)(
+      first.replace(/\b(ws:\/\/)?localhost:3000/, origin),
+      rest,
+    );
+  }
+}
+
+async function curl(command: string, answer: readonly string[]): Promise<void> {
+  const headers = [...command.matchAll(/-H '([^:]+): ([^']+)'/g)].map(([, name = '', value = '']) => [
+    name,
+    value,
+  ]);
+  const body = /-d '([^']*)'/.exec(command)?.[1];
+  const leave = new AbortController();
+  const response = await fetch(/http:\S+/.exec(command)?.[0] ?? '', {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: headers as [string, string][],
+    body,
+    signal: leave.signal,
+  });
+  let text = '';
+  const lines = answer.join('\n').trimEnd();
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString();
+    // A stream goes on: what is shown of it is enough.
+    if (command.includes('-N') && text.split('\n').length > answer.length) break;
+  }
+  leave.abort();
+  expectLike(text.trimEnd(), lines);
+}
+
+async function wscat(command: string, lines: readonly string[]): Promise<void> {
+  const socket = new WebSocket((/http:\S+/.exec(command)?.[0] ?? '').replace('http', 'ws'));
+  const arrived: string[] = [];
+  let wake = (): void => undefined;
+  socket.on('message', (data) => {
+    arrived.push(data.toString());
+    wake();
+  });
+  await once(socket, 'open');
+  for (const line of lines) {
+    if (line.startsWith('> ')) socket.send(line.slice(2));
+    if (!line.startsWith('< ')) continue;
+    while (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    expectLike(arrived.shift() ?? '', line.slice(2));
+  }
+  socket.terminate();
+}
+
+function run(command: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => (output += String(chunk)));
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+  });
+}
