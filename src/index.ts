@@ -7,7 +7,13 @@ export type { Part, Multipart } from './core/multipart.js';
 export type { Middleware, MiddlewareClass, MiddlewareLike, Next } from './core/compose.js';
 export { Context, type Kind } from './core/context.js';
 export type { SetCookie } from './core/cookies.js';
-export { ConfigurationError, HttpError, type HttpErrorOptions, type Problem, type Violation } from './core/errors.js';
+export {
+  ConfigurationError,
+  HttpError,
+  type HttpErrorOptions,
+  type Problem,
+  type Violation,
+} from './core/errors.js';
 export { connect, type ExpressMiddleware } from './core/express.js';
 export type { Logger } from './core/logger.js';
 export type { Codec, ControllerOptions, RpcOptions, WebSocketOptions } from './core/metadata.js';
@@ -44,7 +50,14 @@ export {
   Sse,
   WebSocket,
 } from './decorators/routes.js';
-export { conflate, defineChannel, type ChannelDefinition, type ChannelOptions, type Conflate, type OnFull } from './live/channel-definition.js';
+export {
+  conflate,
+  defineChannel,
+  type ChannelDefinition,
+  type ChannelOptions,
+  type Conflate,
+  type OnFull,
+} from './live/channel-definition.js';
 export { Channels } from './live/channels.js';
 export { Connections } from './live/connections.js';
 export { event, type EventFields } from './live/message.js';

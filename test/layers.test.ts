@@ -8,13 +8,52 @@ import { fileURLToPath } from 'node:url';
  * its floor has `only`, from nothing else but that and itself. `folder/*` means all that is in the folder.
  */
 const FLOORS: Floor[] = [
-  { files: ['core/errors', 'core/logger', 'core/thenable', 'core/pump', 'core/register', 'core/tracing', 'core/stats'] },
-  { files: ['core/attributes', 'core/identity', 'core/cookies', 'core/in-flight', 'core/proxy', 'core/request', 'core/upgrade-response'] },
-  { files: ['core/json', 'core/body', 'core/multipart', 'core/convert', 'core/canonical-path', 'core/options'] },
+  {
+    files: [
+      'core/errors',
+      'core/logger',
+      'core/thenable',
+      'core/pump',
+      'core/register',
+      'core/tracing',
+      'core/stats',
+    ],
+  },
+  {
+    files: [
+      'core/attributes',
+      'core/identity',
+      'core/cookies',
+      'core/in-flight',
+      'core/proxy',
+      'core/request',
+      'core/upgrade-response',
+    ],
+  },
+  {
+    files: [
+      'core/json',
+      'core/body',
+      'core/multipart',
+      'core/convert',
+      'core/canonical-path',
+      'core/options',
+    ],
+  },
   { files: ['core/environment', 'core/context', 'core/compose', 'core/metadata', 'core/router'] },
   { files: ['core/injection*', 'core/invoke', 'core/readers', 'core/links'] },
   { files: ['live/*'] },
-  { files: ['core/respond', 'core/admission', 'core/http', 'core/sse', 'core/handshake', 'core/websocket', 'core/rpc'] },
+  {
+    files: [
+      'core/respond',
+      'core/admission',
+      'core/http',
+      'core/sse',
+      'core/handshake',
+      'core/websocket',
+      'core/rpc',
+    ],
+  },
   { files: ['core/express', 'core/compile', 'core/audit', 'core/explain'] },
   { files: ['core/create-environment', 'core/dispatcher', 'core/upgrader', 'core/closing'] },
   { files: ['core/app'] },

@@ -68,7 +68,9 @@ export class App {
     this.container.registerInstance(Connections, this.#environment.connections);
     prepare?.(this.container);
     const { logger, limits, timeouts } = this.#environment;
-    const application = (options.middleware ?? []).map((one) => linkOf(one, 'the application', this.#injection));
+    const application = (options.middleware ?? []).map((one) =>
+      linkOf(one, 'the application', this.#injection),
+    );
     this.#routes = [...new Set(options.controllers)].flatMap((controller) =>
       compileController(controller, application, this.#injection, logger),
     );
@@ -96,13 +98,20 @@ export class App {
   }
 
   /** Starts to listen. @throws Error if the port is taken. */
-  async listen({ port = 0, host = '127.0.0.1', signals = false }: ListenOptions = {}): Promise<{ port: number; url: string }> {
+  async listen({ port = 0, host = '127.0.0.1', signals = false }: ListenOptions = {}): Promise<{
+    port: number;
+    url: string;
+  }> {
     if (this.#closing !== undefined) throw new Error('the application has been closed');
     this.server.listen(port, host);
     await once(this.server, 'listening');
     if (signals) this.#stopSignals = this.#endBySignals();
     const { port: taken, family, address } = this.server.address() as AddressInfo;
-    const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address) ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+    const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address)
+      ? 'localhost'
+      : family === 'IPv6'
+        ? `[${address}]`
+        : address;
     return { port: taken, url: `http://${name}:${taken}` };
   }
 
@@ -145,7 +154,13 @@ export class App {
     const { inFlight, handshakes } = this.#dispatcher;
     this.#dispatcher.drain();
     connections.drain();
-    await closeWithin(grace, { server, sockets: this.#sockets, connections, inFlight, pending: this.#pending });
+    await closeWithin(grace, {
+      server,
+      sockets: this.#sockets,
+      connections,
+      inFlight,
+      pending: this.#pending,
+    });
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();

@@ -140,7 +140,8 @@ async function bytes(request: IncomingMessage, limit: number): Promise<Buffer> {
 }
 
 function begin(request: IncomingMessage, limit: number): Promise<Buffer> {
-  if ((request as Read)[READING] !== undefined) throw new Error('the body is already being read as multipart/form-data');
+  if ((request as Read)[READING] !== undefined)
+    throw new Error('the body is already being read as multipart/form-data');
   const reading = collect(untouched(request), limit);
   (request as Read)[READING] = { bytes: reading };
   return reading;

@@ -89,13 +89,27 @@ class ControllerCompiler {
   ): CompiledRoute {
     const { kind } = route;
     const path = joinPaths(this.metadata.path, route.path);
-    const parameters = bindParameters(method.parameters, { controller: this.target, method: name, kind, path });
+    const parameters = bindParameters(method.parameters, {
+      controller: this.target,
+      method: name,
+      kind,
+      path,
+    });
     const all = [...this.application, ...links];
-    const guard = this.#inScope(all, compose(all, (ctx) => void (ctx.reached = true)));
-    const socket = kind === 'websocket' ? this.#socket(name, parameters, route, calls, guard, all.length > 0) : undefined;
-    const call = this.#run(name, parameters.map(({ read }) => read), 'exchange');
+    const guard = this.#inScope(
+      all,
+      compose(all, (ctx) => void (ctx.reached = true)),
+    );
+    const socket =
+      kind === 'websocket' ? this.#socket(name, parameters, route, calls, guard, all.length > 0) : undefined;
+    const call = this.#run(
+      name,
+      parameters.map(({ read }) => read),
+      'exchange',
+    );
     const once: Call = (ctx) => call(ctx, undefined);
-    const step = socket?.step ?? (kind === 'sse' ? sseStep(once, method.status, guard) : httpStep(once, method.status));
+    const step =
+      socket?.step ?? (kind === 'sse' ? sseStep(once, method.status, guard) : httpStep(once, method.status));
     return {
       kind,
       verb: kind === 'http' ? route.verb : 'GET',
@@ -125,7 +139,15 @@ class ControllerCompiler {
     const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
     const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
     const run = { perMessage, perConnection };
-    return new SocketRoute({ name: `${this.target.name}.${name}`, parameters, options, calls, guard, guarded, run });
+    return new SocketRoute({
+      name: `${this.target.name}.${name}`,
+      parameters,
+      options,
+      calls,
+      guard,
+      guarded,
+      run,
+    });
   }
 
   #calls(): Calls | undefined {
@@ -134,7 +156,9 @@ class ControllerCompiler {
       for (const route of method.routes) {
         if (route.kind !== 'rpc') continue;
         if (procedures.has(route.name)) {
-          throw new ConfigurationError(`${this.target.name}.${name}: there is another @Rpc('${route.name}') in the class`);
+          throw new ConfigurationError(
+            `${this.target.name}.${name}: there is another @Rpc('${route.name}') in the class`,
+          );
         }
         const run = this.#run(name, this.#callReaders(name, method), 'message');
         const links = this.#methodLinks(name, method);
@@ -147,7 +171,11 @@ class ControllerCompiler {
           return isThenable(value) ? value.then(keep) : keep(value);
         };
         const chain = this.#inScope(links, compose(links, step));
-        procedures.set(route.name, { name: `${this.target.name}.${name}`, chain, concurrent: route.options.concurrent ?? false });
+        procedures.set(route.name, {
+          name: `${this.target.name}.${name}`,
+          chain,
+          concurrent: route.options.concurrent ?? false,
+        });
       }
     }
     return procedures.size > 0 ? new Calls(procedures) : undefined;
@@ -169,7 +197,8 @@ class ControllerCompiler {
   /** How the method is run: on the one instance, or in a scope that ends with the exchange or the message. */
   #run(name: string, readers: Parameters<typeof invoker>[1], life: 'exchange' | 'message'): Run {
     const method = (this.target.prototype as Record<string, () => unknown>)[name];
-    if (typeof method !== 'function') throw new ConfigurationError(`${this.target.name}.${name} is no method`);
+    if (typeof method !== 'function')
+      throw new ConfigurationError(`${this.target.name}.${name} is no method`);
     const invoke = invoker(method, readers);
     const provider = this.#provider;
     const { instance } = provider;
@@ -184,7 +213,10 @@ class ControllerCompiler {
     }
     return (ctx, message) => {
       const scope = new Scope(ctx);
-      return finallyDo(() => invoke(provider.resolve(scope), ctx, message), () => scope.dispose(logger));
+      return finallyDo(
+        () => invoke(provider.resolve(scope), ctx, message),
+        () => scope.dispose(logger),
+      );
     };
   }
 
@@ -192,7 +224,11 @@ class ControllerCompiler {
   #inScope(links: readonly ScopedLink[], chain: Step): Step {
     if (links.every(({ scoped }) => scoped.length === 0)) return chain;
     const { logger } = this;
-    return (ctx) => finallyDo(() => chain(ctx), () => ctx.scope?.dispose(logger));
+    return (ctx) =>
+      finallyDo(
+        () => chain(ctx),
+        () => ctx.scope?.dispose(logger),
+      );
   }
 
   #methodLinks(name: string, method: MethodMetadata): readonly ScopedLink[] {
@@ -208,7 +244,8 @@ class ControllerCompiler {
 
   /** Decorators on a method that no request reaches are a mistake, or a base for others: only the former is told. */
   #refuseLost(name: string, method: MethodMetadata): void {
-    if (method.middleware.length === 0 && method.status === undefined && method.unguarded === undefined) return;
+    if (method.middleware.length === 0 && method.status === undefined && method.unguarded === undefined)
+      return;
     throw new ConfigurationError(
       `${this.target.name}.${name} has middleware or a status but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
     );

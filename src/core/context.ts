@@ -173,7 +173,9 @@ export class Context {
 
   /** @internal The same request with other credentials, for its middleware to decide anew. */
   again(headers: Readonly<IncomingHttpHeaders>): Context {
-    const fields = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+    const fields = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+    );
     const request = Object.create(this.request, {
       headers: { value: { ...this.request.headers, ...fields }, enumerable: true },
     }) as IncomingMessage;

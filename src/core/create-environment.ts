@@ -46,7 +46,15 @@ function report(error: unknown, ctx: Context, logger: Logger, onError: AppOption
   }
   if (shown.status >= 500) {
     const { id: requestId, kind, method, path, trace } = ctx;
-    const fields = { err: error, requestId, traceId: trace?.traceId, kind, method, path, status: shown.status };
+    const fields = {
+      err: error,
+      requestId,
+      traceId: trace?.traceId,
+      kind,
+      method,
+      path,
+      status: shown.status,
+    };
     logger.error(fields, `${method} ${path} failed`);
   }
   return shown;

@@ -13,7 +13,9 @@ import { Router, type Match, type Route } from './router.js';
 import { isThenable } from './thenable.js';
 import { exchangeTracing, traced } from './tracing.js';
 
-const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(
+  Object.create(null) as Record<string, string>,
+);
 
 /** Takes exchanges from the head of the request to the head of the answer: the same way for all kinds. */
 export class Dispatcher {
@@ -50,11 +52,16 @@ export class Dispatcher {
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
       if (request.rawHeaders.length > this.environment.limits.headers * 2) {
-        throw new HttpError(431, 'The request has too many header fields', { headers: { connection: 'close' } });
+        throw new HttpError(431, 'The request has too many header fields', {
+          headers: { connection: 'close' },
+        });
       }
       path = canonicalPath(this.#originForm(path, request));
       const match = this.#find(method, path, request);
-      const { route, params } = match ?? { route: this.#isProbe(path) ? this.#probe : this.#nowhere, params: NO_PARAMS };
+      const { route, params } = match ?? {
+        route: this.#isProbe(path) ? this.#probe : this.#nowhere,
+        params: NO_PARAMS,
+      };
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
@@ -76,9 +83,14 @@ export class Dispatcher {
   upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void | Promise<void>): void {
     if (this.#draining) return this.refuse(ctx, goingDown());
     if (this.handshakes.size >= this.environment.limits.handshakes) {
-      return this.refuse(ctx, new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }));
+      return this.refuse(
+        ctx,
+        new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }),
+      );
     }
-    this.#run(ctx, route, this.handshakes, (exchange) => (exchange.reached ? accept(exchange) : concludeHttp(exchange)));
+    this.#run(ctx, route, this.handshakes, (exchange) =>
+      exchange.reached ? accept(exchange) : concludeHttp(exchange),
+    );
   }
 
   /** Answers an upgrade by an error. */
@@ -173,7 +185,9 @@ export class Dispatcher {
     if (match === undefined) return undefined;
     const conclude = (ctx: Context): void => {
       if (!ctx.reached) return concludeHttp(ctx);
-      throw new HttpError(426, 'This resource is a WebSocket', { headers: { upgrade: 'websocket', connection: 'upgrade' } });
+      throw new HttpError(426, 'This resource is a WebSocket', {
+        headers: { upgrade: 'websocket', connection: 'upgrade' },
+      });
     };
     return { params: match.params, route: { ...match.route, kind: 'http', conclude } };
   }
@@ -183,7 +197,8 @@ export class Dispatcher {
     if (target.startsWith('/')) return target;
     if (target === '*' && request.method === 'OPTIONS') return '/';
     const url = /^https?:\/\/([^/]*)(\/.*)?$/i.exec(target);
-    if (url === null || url[1] !== request.headers.host) throw new HttpError(400, 'The target of the request is malformed');
+    if (url === null || url[1] !== request.headers.host)
+      throw new HttpError(400, 'The target of the request is malformed');
     return url[2] ?? '/';
   }
 
@@ -199,7 +214,8 @@ export class Dispatcher {
     host: undefined,
     name: 'health',
     chain: (ctx) => {
-      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw new HttpError(405, undefined, { headers: { allow: 'GET, HEAD' } });
+      if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
+        throw new HttpError(405, undefined, { headers: { allow: 'GET, HEAD' } });
       if (ctx.path === '/readyz' && this.#draining) throw goingDown();
       ctx.setHeader('cache-control', 'no-store').send('ok');
     },
@@ -216,17 +232,28 @@ export class Dispatcher {
       ctx.reached = true;
     };
     const chain = compose(application, step);
-    return { kind: 'http', verb: 'ALL', path: '*', host: undefined, name: 'no route', chain, conclude: concludeHttp };
+    return {
+      kind: 'http',
+      verb: 'ALL',
+      path: '*',
+      host: undefined,
+      name: 'no route',
+      chain,
+      conclude: concludeHttp,
+    };
   }
 }
 
 function goingDown(): HttpError {
-  return new HttpError(503, 'The server is going down', { headers: { 'retry-after': '1', connection: 'close' } });
+  return new HttpError(503, 'The server is going down', {
+    headers: { 'retry-after': '1', connection: 'close' },
+  });
 }
 
 /** Whether `Accept` decides between this route and another: a cache is to keep their answers apart. */
 function varies({ kind, verb, path, host }: Route, routes: readonly Route[]): boolean {
-  const other = kind === 'http' && (verb === 'GET' || verb === 'ALL') ? 'sse' : kind === 'sse' ? 'http' : undefined;
+  const other =
+    kind === 'http' && (verb === 'GET' || verb === 'ALL') ? 'sse' : kind === 'sse' ? 'http' : undefined;
   return routes.some(
     (route) =>
       route.kind === other &&
@@ -250,6 +277,11 @@ function varying<R extends Route>(route: R): R {
 /** Whether the client would rather have an event stream than another form of the resource. */
 function prefersStream(request: IncomingMessage): boolean {
   if (!/text\/event-stream/i.test(request.headers.accept ?? '')) return false;
-  const [best] = new Negotiator(request).mediaTypes(['text/event-stream', 'application/json', 'text/html', 'text/plain']);
+  const [best] = new Negotiator(request).mediaTypes([
+    'text/event-stream',
+    'application/json',
+    'text/html',
+    'text/plain',
+  ]);
   return best === 'text/event-stream';
 }

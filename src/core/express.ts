@@ -13,7 +13,9 @@ export type ExpressMiddleware = (request: never, response: never, next: (error?:
  */
 export function connect(middleware: ExpressMiddleware): Middleware {
   const run = middleware as (request: object, response: object, next: (error?: unknown) => void) => unknown;
-  const named = { [middleware.name || 'express']: (ctx: Context, next: () => Promise<void>) => pass(run, ctx, next) };
+  const named = {
+    [middleware.name || 'express']: (ctx: Context, next: () => Promise<void>) => pass(run, ctx, next),
+  };
   return Object.values(named)[0] as Middleware;
 }
 
@@ -105,12 +107,14 @@ function answers(ctx: Context, response: ServerResponse): object {
     get: (name: string) => response.getHeader(name),
     type: (value: string) => methods.set('content-type', value),
     json(value: unknown) {
-      if (!response.hasHeader('content-type')) response.setHeader('content-type', 'application/json; charset=utf-8');
+      if (!response.hasHeader('content-type'))
+        response.setHeader('content-type', 'application/json; charset=utf-8');
       response.end(JSON.stringify(value));
       return response;
     },
     send(value: unknown) {
-      if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) return methods.json(value);
+      if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array))
+        return methods.json(value);
       if (!response.hasHeader('content-type')) response.setHeader('content-type', 'text/html; charset=utf-8');
       response.end(value instanceof Uint8Array || value === undefined ? value : String(value));
       return response;
@@ -123,7 +127,11 @@ function answers(ctx: Context, response: ServerResponse): object {
     },
     cookie(name: string, value: string, { maxAge, ...options }: { maxAge?: number } = {}) {
       // Express counts milliseconds here, RFC 6265 seconds.
-      ctx.setCookie(name, value, maxAge === undefined ? options : { ...options, maxAge: Math.floor(maxAge / 1_000) });
+      ctx.setCookie(
+        name,
+        value,
+        maxAge === undefined ? options : { ...options, maxAge: Math.floor(maxAge / 1_000) },
+      );
       return response;
     },
     clearCookie: (name: string) => methods.cookie(name, '', { maxAge: 0 }),

@@ -18,7 +18,8 @@ export function asksForWebSocket(request: IncomingMessage): boolean {
  */
 export function checkHandshake(request: IncomingMessage): void {
   const { headers, method } = request;
-  if (method !== 'GET') throw new HttpError(405, 'A WebSocket is opened by GET', { headers: { allow: 'GET' } });
+  if (method !== 'GET')
+    throw new HttpError(405, 'A WebSocket is opened by GET', { headers: { allow: 'GET' } });
   if (headers['sec-websocket-version'] !== '13') {
     throw new HttpError(426, 'This server speaks version 13 of the WebSocket protocol', {
       headers: { upgrade: 'websocket', 'sec-websocket-version': '13' },

@@ -34,7 +34,11 @@ export function invoker(method: Method, readers: readonly Reader[]): Invoke {
 }
 
 /** Reads all parameters, in order: the first that fails is the one that is told. */
-export function readAll(readers: readonly Reader[], ctx: Context, message: unknown): unknown[] | Promise<unknown[]> {
+export function readAll(
+  readers: readonly Reader[],
+  ctx: Context,
+  message: unknown,
+): unknown[] | Promise<unknown[]> {
   const args: unknown[] = [];
   for (const reader of readers) {
     const value = reader(ctx, message);

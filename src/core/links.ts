@@ -27,11 +27,19 @@ export function linkOf(middleware: MiddlewareLike, where: string, injection: Inj
   const provider = injection.provider(middleware as Class<MiddlewareClass>, `the middleware of ${where}`);
   const { instance, scoped } = provider;
   if (instance !== undefined) return { name, run: (ctx, next) => instance.use(ctx, next), scoped };
-  return { name, run: (ctx, next) => provider.resolve((ctx.scope ??= new Scope(ctx))).use(ctx, next), scoped };
+  return {
+    name,
+    run: (ctx, next) => provider.resolve((ctx.scope ??= new Scope(ctx))).use(ctx, next),
+    scoped,
+  };
 }
 
 /** A class as opposed to a function: its `prototype` cannot be written, or holds a `use`. */
-function isClass(value: MiddlewareLike): value is Class<MiddlewareClass> & { prototype: Partial<MiddlewareClass> } {
+function isClass(
+  value: MiddlewareLike,
+): value is Class<MiddlewareClass> & { prototype: Partial<MiddlewareClass> } {
   const prototype = Object.getOwnPropertyDescriptor(value, 'prototype');
-  return prototype !== undefined && (prototype.writable === false || typeof prototype.value?.use === 'function');
+  return (
+    prototype !== undefined && (prototype.writable === false || typeof prototype.value?.use === 'function')
+  );
 }

@@ -107,10 +107,14 @@ export function classMetadata(target: object): ClassMetadata {
 /** What the decorators of a method have written. `prototype` is what a method's decorator is given. */
 export function methodMetadata(prototype: object, method: string | symbol): MethodMetadata {
   if (typeof prototype === 'function') {
-    throw new ConfigurationError(`${prototype.name}.${String(method)} is static: routes are methods of instances`);
+    throw new ConfigurationError(
+      `${prototype.name}.${String(method)} is static: routes are methods of instances`,
+    );
   }
   if (typeof method === 'symbol') {
-    throw new ConfigurationError(`${prototype.constructor.name}: a route takes a method with a name, not a symbol`);
+    throw new ConfigurationError(
+      `${prototype.constructor.name}: a route takes a method with a name, not a symbol`,
+    );
   }
   const { methods } = classMetadata(prototype.constructor);
   let metadata = methods.get(method);
@@ -135,7 +139,11 @@ export interface ControllerMetadata {
  */
 export function controllerMetadata(target: Class): ControllerMetadata | undefined {
   const lineage: ClassMetadata[] = [];
-  for (let c: unknown = target; typeof c === 'function' && c !== Function.prototype; c = Object.getPrototypeOf(c)) {
+  for (
+    let c: unknown = target;
+    typeof c === 'function' && c !== Function.prototype;
+    c = Object.getPrototypeOf(c)
+  ) {
     const own = classes.get(c);
     if (own !== undefined) lineage.unshift(own);
   }
@@ -161,5 +169,6 @@ function inherit(base: MethodMetadata | undefined, own: MethodMetadata): MethodM
 
 /** The types that the compiler emitted for a method's parameters; undefined where it emits none. */
 export function declaredTypes(target: Class, method: string): readonly unknown[] | undefined {
-  return Reflect.getMetadata('design:paramtypes', target.prototype as object, method) as unknown[] | undefined;
+  return Reflect.getMetadata('design:paramtypes', target.prototype as object, method) as
+    unknown[] | undefined;
 }

@@ -44,10 +44,7 @@ export interface Timeouts {
 
 /** Which pages of other sites may open sockets: none, all, a list of origins, or a function that decides. */
 export type OriginPolicy =
-  | 'same-origin'
-  | '*'
-  | readonly string[]
-  | ((origin: string, context: Context) => boolean);
+  'same-origin' | '*' | readonly string[] | ((origin: string, context: Context) => boolean);
 
 export interface AppOptions {
   controllers: readonly Class[];
@@ -141,8 +138,11 @@ const ORIGIN = /^(?:null|[a-z][a-z\d+.-]*:\/\/[^/\sA-Z]+)$/;
 
 /** Refuses an origin policy that would match other origins than it seems to, or none. */
 export function checkOrigins(policy: OriginPolicy | undefined, where: string): void {
-  if (policy === undefined || policy === 'same-origin' || policy === '*' || typeof policy === 'function') return;
-  const wrong: unknown = Array.isArray(policy) ? policy.find((origin) => !ORIGIN.test(String(origin))) : policy;
+  if (policy === undefined || policy === 'same-origin' || policy === '*' || typeof policy === 'function')
+    return;
+  const wrong: unknown = Array.isArray(policy)
+    ? policy.find((origin) => !ORIGIN.test(String(origin)))
+    : policy;
   if (wrong === undefined) return;
   throw new ConfigurationError(
     `${where}: origins takes 'same-origin', '*', a function, or a list of origins such as ` +
@@ -153,6 +153,8 @@ export function checkOrigins(policy: OriginPolicy | undefined, where: string): v
 function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {
   for (const key of Object.keys(given)) {
     if (known.has(key)) continue;
-    throw new ConfigurationError(`${where}: there is no option \`${key}\`; there are ${[...known].join(', ')}`);
+    throw new ConfigurationError(
+      `${where}: there is no option \`${key}\`; there are ${[...known].join(', ')}`,
+    );
   }
 }

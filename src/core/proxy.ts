@@ -23,7 +23,8 @@ export function origination(trusted: string | readonly string[] | undefined): Or
       const protocol = believed(request) ? last(request.headers['x-forwarded-proto']) : undefined;
       return protocol === undefined ? isEncrypted(request) : protocol === 'https';
     },
-    host: (request) => (believed(request) ? last(request.headers['x-forwarded-host']) : undefined) ?? host(request),
+    host: (request) =>
+      (believed(request) ? last(request.headers['x-forwarded-host']) : undefined) ?? host(request),
   };
 }
 

@@ -39,20 +39,33 @@ export function bindParameters(
     const metadata = parameters.get(index);
     const at = { ...site, index };
     if (metadata === undefined) {
-      throw mistake(at, 'has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say');
+      throw mistake(
+        at,
+        'has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say',
+      );
     }
     return bind(metadata, at, declared);
   });
 }
 
-function bind(metadata: ParameterMetadata, site: ParameterSite, declared: readonly unknown[] | undefined): BoundParameter {
+function bind(
+  metadata: ParameterMetadata,
+  site: ParameterSite,
+  declared: readonly unknown[] | undefined,
+): BoundParameter {
   const call = `@${metadata.name}(${metadata.args.map(show).join(', ')})`;
   const kind: Kind = site.kind === 'rpc' ? 'websocket' : site.kind;
   if (metadata.kinds !== undefined && !metadata.kinds.includes(kind)) {
-    throw mistake(site, `is ${call}, which has no meaning in ${LABELS[kind]}: it works in ${metadata.kinds.map((k) => LABELS[k]).join(' and ')}`);
+    throw mistake(
+      site,
+      `is ${call}, which has no meaning in ${LABELS[kind]}: it works in ${metadata.kinds.map((k) => LABELS[k]).join(' and ')}`,
+    );
   }
   if (metadata.takes === 'socket' && site.kind === 'rpc') {
-    throw mistake(site, `is ${call}, which has no meaning in a call: take @Connection() to send to its socket`);
+    throw mistake(
+      site,
+      `is ${call}, which has no meaning in a call: take @Connection() to send to its socket`,
+    );
   }
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
@@ -77,13 +90,22 @@ function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): Boun
   return stable ? 'head' : 'call';
 }
 
-function conversion({ name, args, takes }: ParameterMetadata, given: unknown, type: unknown): Conversion | undefined {
+function conversion(
+  { name, args, takes }: ParameterMetadata,
+  given: unknown,
+  type: unknown,
+): Conversion | undefined {
   const input = typeof args[0] === 'string' ? args[0] : '';
   const label = takes === 'body' ? 'The body' : input === '' ? `@${name}()` : `@${name}('${input}')`;
   return isSchema(given) ? validateBy(given, label, input) : convertTo(type, label, input);
 }
 
-function reader(metadata: ParameterMetadata, site: ParameterSite, type: unknown, convert: Conversion | undefined): Reader {
+function reader(
+  metadata: ParameterMetadata,
+  site: ParameterSite,
+  type: unknown,
+  convert: Conversion | undefined,
+): Reader {
   const source = metadata.takes === 'body' ? bodyReader(site, type) : plainReader(metadata);
   if (convert === undefined) return source;
   return (ctx, message) => {
@@ -102,7 +124,8 @@ function plainReader({ read, args }: ParameterMetadata): Reader {
 function bodyReader(site: ParameterSite, type: unknown): Reader {
   if (site.kind !== 'http') return (_ctx, message) => message;
   const form: BodyForm = type === String ? 'text' : BYTES.has(type) ? 'bytes' : 'parsed';
-  return (ctx) => readBody(ctx.request, form as 'parsed', ctx.environment.limits.body) as Promise<unknown> | Readable;
+  return (ctx) =>
+    readBody(ctx.request, form as 'parsed', ctx.environment.limits.body) as Promise<unknown> | Readable;
 }
 
 function show(arg: unknown): string {

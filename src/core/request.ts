@@ -39,7 +39,8 @@ export class Request extends IncomingMessage {
     Object.defineProperty(this.prototype, 'readableEnded', {
       configurable: true,
       get(this: Request): boolean {
-        if (this.#mode === 'streamed') return Reflect.get(IncomingMessage.prototype, 'readableEnded', this) as boolean;
+        if (this.#mode === 'streamed')
+          return Reflect.get(IncomingMessage.prototype, 'readableEnded', this) as boolean;
         return this.#ended && (this.#mode !== 'held' || this.#size === 0);
       },
     });

@@ -19,7 +19,8 @@ export function respond(ctx: Context, value: unknown): void {
   if (value instanceof Response) return forward(ctx, value);
   if (isAsyncIterable(value)) return stream(ctx, value, undefined);
   if (value instanceof ArrayBuffer) return body(ctx, new Uint8Array(value), 'application/octet-stream');
-  if (value instanceof Blob) return stream(ctx, Readable.fromWeb(value.stream() as never), value.type || 'application/octet-stream');
+  if (value instanceof Blob)
+    return stream(ctx, Readable.fromWeb(value.stream() as never), value.type || 'application/octet-stream');
   body(ctx, json(value), JSON_TYPE);
 }
 
@@ -40,7 +41,15 @@ export function isAsyncIterable(value: object): value is AsyncIterable<unknown> 
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
-const DESCRIPTIVE = ['content-length', 'content-encoding', 'content-range', 'content-disposition', 'etag', 'last-modified', 'cache-control'];
+const DESCRIPTIVE = [
+  'content-length',
+  'content-encoding',
+  'content-range',
+  'content-disposition',
+  'etag',
+  'last-modified',
+  'cache-control',
+];
 
 function empty(ctx: Context): void {
   const status = ctx.explicitStatus || 204;
@@ -82,7 +91,8 @@ function stream(ctx: Context, source: AsyncIterable<unknown>, type: string | und
 
 function write(ctx: Context, item: unknown): Promise<unknown> | undefined {
   const { response } = ctx;
-  if (!response.headersSent && !response.hasHeader('content-type')) response.setHeader('content-type', typeOf(item));
+  if (!response.headersSent && !response.hasHeader('content-type'))
+    response.setHeader('content-type', typeOf(item));
   if (response.write(bytesOf(item))) return undefined;
   return once(response, 'drain', { signal: ctx.signal });
 }

@@ -54,10 +54,18 @@ export class Router {
     this.#kinds.add(kind);
     if (host !== undefined) this.#hosts = true;
     try {
-      this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, route);
+      this.#trees[kind].on(
+        methods,
+        path,
+        host === undefined ? {} : { constraints: { host } },
+        NOTHING,
+        route,
+      );
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new ConfigurationError(`${name}: the router refuses ${label(kind, verb)} ${path}: ${why}`, { cause });
+      throw new ConfigurationError(`${name}: the router refuses ${label(kind, verb)} ${path}: ${why}`, {
+        cause,
+      });
     }
   }
 
@@ -74,12 +82,16 @@ export class Router {
       path,
       host === undefined ? undefined : { host },
     );
-    return found === null ? undefined : { route: found.store as Route, params: found.params as Match['params'] };
+    return found === null
+      ? undefined
+      : { route: found.store as Route, params: found.params as Match['params'] };
   }
 
   /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */
   allowed(path: string, request: IncomingMessage): string[] {
-    const verbs = new Set<string>(VERBS.filter((verb) => this.find('http', verb, path, request) !== undefined));
+    const verbs = new Set<string>(
+      VERBS.filter((verb) => this.find('http', verb, path, request) !== undefined),
+    );
     const opens = this.find('sse', 'GET', path, request) ?? this.find('websocket', 'GET', path, request);
     if (opens !== undefined) verbs.add('GET');
     if (verbs.has('GET')) verbs.add('HEAD');

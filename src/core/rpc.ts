@@ -134,7 +134,8 @@ function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
   const shown = ctx.environment.report(error, ctx);
   const data = problem(shown, ctx.id);
   if (error instanceof InvalidInput) return failure(id, INVALID_PARAMS, shown.message, data);
-  if (error instanceof HttpError || shown.status !== 500) return failure(id, SERVER_ERROR, shown.message, data);
+  if (error instanceof HttpError || shown.status !== 500)
+    return failure(id, SERVER_ERROR, shown.message, data);
   return failure(id, INTERNAL_ERROR, 'Internal error', data);
 }
 

@@ -101,7 +101,8 @@ function run(ctx: Context, stream: EventStream, source: Begun): void {
     () => stream.close(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
-      if (!(stream.closed !== undefined && (error as Error).name === 'AbortError')) ctx.environment.report(error, ctx);
+      if (!(stream.closed !== undefined && (error as Error).name === 'AbortError'))
+        ctx.environment.report(error, ctx);
       stream.terminate();
     },
   );

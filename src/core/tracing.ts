@@ -24,7 +24,12 @@ export const connectionClosed = channel('coequal:connection.close');
 export const valuePublished = channel('coequal:publish');
 
 /** Does a piece of work, and tells those who listen of its beginning and its end. */
-export function traced(tracing: TracingChannel<Traced, Traced>, ctx: Context, name: string, work: () => unknown): unknown {
+export function traced(
+  tracing: TracingChannel<Traced, Traced>,
+  ctx: Context,
+  name: string,
+  work: () => unknown,
+): unknown {
   if (!tracing.hasSubscribers) return work();
   const told: Traced = { ctx, name };
   const failed = (error: unknown): never => {
@@ -55,7 +60,8 @@ export interface TraceParent {
   readonly sampled: boolean;
 }
 
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
+const TRACEPARENT =
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 
 /** Undefined where the field is missing or malformed: the standard has it ignored then. */
 export function parseTraceParent(field: string | string[] | undefined): TraceParent | undefined {

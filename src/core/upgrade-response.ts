@@ -12,5 +12,9 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
 }
 
 /** Stands for the response of all open sockets: its head has been sent, and setting a field says so. */
-export const SENT = new ServerResponse({ method: 'GET', httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
+export const SENT = new ServerResponse({
+  method: 'GET',
+  httpVersionMajor: 1,
+  httpVersionMinor: 1,
+} as IncomingMessage);
 SENT.writeHead(101);

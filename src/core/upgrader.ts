@@ -54,7 +54,15 @@ export class Upgrader {
     }
     if (found === undefined && failure === undefined) return this.#ignore(request, socket, head);
     const { match, path = '/', search = '' } = found ?? {};
-    const ctx = new Context('websocket', path, match?.params ?? {}, request, socket, this.environment, search);
+    const ctx = new Context(
+      'websocket',
+      path,
+      match?.params ?? {},
+      request,
+      socket,
+      this.environment,
+      search,
+    );
     ctx.watch(socket);
     if (match === undefined) return this.dispatcher.refuse(ctx, failure);
     try {
@@ -63,7 +71,9 @@ export class Upgrader {
       return this.dispatcher.refuse(ctx, error);
     }
     const route = match.route as CompiledRoute;
-    this.dispatcher.upgrade(ctx, route, () => admit(ctx, (admission) => this.#accept(ctx, route, socket, head, admission)));
+    this.dispatcher.upgrade(ctx, route, () =>
+      admit(ctx, (admission) => this.#accept(ctx, route, socket, head, admission)),
+    );
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
@@ -94,7 +104,8 @@ export class Upgrader {
     const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/${request.httpVersion}`];
     for (let i = 0; i < request.rawHeaders.length; i += 2) {
       const name = request.rawHeaders[i] ?? '';
-      if (!/^(?:upgrade|connection|http2-settings)$/i.test(name)) lines.push(`${name}: ${request.rawHeaders[i + 1] ?? ''}`);
+      if (!/^(?:upgrade|connection|http2-settings)$/i.test(name))
+        lines.push(`${name}: ${request.rawHeaders[i + 1] ?? ''}`);
     }
     lines.push('Connection: close', '', '');
     socket.removeAllListeners('error');
@@ -115,9 +126,25 @@ function fieldsOf(response: ServerResponse): string[] {
  * What an open socket needs of its request: the head. The rest of it, the machinery of a body that never comes
  * above all, would take as much memory as the socket itself.
  */
-function headOf({ method, url, httpVersion, httpVersionMajor, httpVersionMinor, headers, socket }: IncomingMessage): IncomingMessage {
+function headOf({
+  method,
+  url,
+  httpVersion,
+  httpVersionMajor,
+  httpVersionMinor,
+  headers,
+  socket,
+}: IncomingMessage): IncomingMessage {
   const head = Object.create(IncomingMessage.prototype) as IncomingMessage;
-  return Object.assign(head, { method, url, httpVersion, httpVersionMajor, httpVersionMinor, headers, socket });
+  return Object.assign(head, {
+    method,
+    url,
+    httpVersion,
+    httpVersionMajor,
+    httpVersionMinor,
+    headers,
+    socket,
+  });
 }
 
 /** Fields of the handshake itself, which are ws's, and of a body, which a 101 has not. */

@@ -62,7 +62,9 @@ export class SocketRoute implements Conversation {
     const body = parameters.find(({ from }) => from === 'body');
     this.#perMessage = body !== undefined;
     this.#takesSocket = parameters.some(({ from }) => from === 'outlet');
-    const type = (body ?? parameters.find(({ from, type: t }) => from === 'outlet' && (t === String || isBytes(t))))?.type;
+    const type = (
+      body ?? parameters.find(({ from, type: t }) => from === 'outlet' && (t === String || isBytes(t)))
+    )?.type;
     this.#text = type === String;
     this.#bytes = isBytes(type);
     const early = ({ from }: BoundParameter): boolean => from === 'head' || from === 'call';
@@ -106,7 +108,11 @@ export class SocketRoute implements Conversation {
     }
     try {
       const value = this.method.run.perConnection(ctx, undefined);
-      if (isThenable(value)) value.then((later) => this.#settle(socket, later), (error: unknown) => this.#fail(socket, error));
+      if (isThenable(value))
+        value.then(
+          (later) => this.#settle(socket, later),
+          (error: unknown) => this.#fail(socket, error),
+        );
       else this.#settle(socket, value);
     } catch (error) {
       this.#fail(socket, error);
@@ -120,14 +126,16 @@ export class SocketRoute implements Conversation {
     context.environment.counters.messagesIn++;
     if (context.session instanceof Session) context.session.touch();
     if (context.bound === undefined && !messageTracing.hasSubscribers) return this.#receive(socket, message);
-    const work = (): unknown => traced(messageTracing, context, this.method.name, () => this.#receive(socket, message));
+    const work = (): unknown =>
+      traced(messageTracing, context, this.method.name, () => this.#receive(socket, message));
     return context.bound === undefined ? work() : context.bound.runInAsyncScope(work);
   }
 
   #receive(socket: Socket, message: RawMessage): unknown {
     const { calls } = this.method;
     try {
-      if (calls !== undefined && (!this.#perMessage || calls.recognises(message))) return calls.answer(socket, message);
+      if (calls !== undefined && (!this.#perMessage || calls.recognises(message)))
+        return calls.answer(socket, message);
       if (!this.#perMessage) return undefined;
       const value = this.method.run.perMessage(socket.context, this.decode(message));
       if (!isThenable(value)) {
@@ -205,7 +213,10 @@ export class SocketRoute implements Conversation {
     // What was aborted because the socket has closed did as it was told.
     if (socket.closed !== undefined && (error as Error | undefined)?.name === 'AbortError') return;
     const shown = context.environment.report(this.#mapped(error, context), context);
-    socket.close(error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011, reasonOf(shown));
+    socket.close(
+      error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011,
+      reasonOf(shown),
+    );
   }
 
   #mapped(error: unknown, context: Context): unknown {
@@ -241,6 +252,8 @@ function reasonOf({ detail = '' }: HttpError): string {
   const bytes = Buffer.from(detail);
   if (bytes.length <= 123) return detail;
   // A character cut in two decodes to U+FFFD, which is left out.
-  return bytes.subarray(0, 123).toString().replace(/\uFFFD$/, '');
+  return bytes
+    .subarray(0, 123)
+    .toString()
+    .replace(/\uFFFD$/, '');
 }
-

@@ -21,7 +21,9 @@ export const Ctx = param('Ctx', (ctx) => ctx);
 export const User = param('User', (ctx) => ctx.user);
 
 /** What middleware has set under a key. */
-export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown>) => ctx.attributes.get(key));
+export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown>) =>
+  ctx.attributes.get(key),
+);
 
 /** A parameter of the path, or all of them. */
 export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name), {

@@ -40,7 +40,10 @@ export interface ChannelDefinition<T> {
 }
 
 /** Declares a sort of channel, once, with its policies. */
-export function defineChannel<T = unknown>(template: string, options: ChannelOptions<T> = {}): ChannelDefinition<T> {
+export function defineChannel<T = unknown>(
+  template: string,
+  options: ChannelOptions<T> = {},
+): ChannelDefinition<T> {
   if (template === '' || template.startsWith('/')) {
     throw new ConfigurationError(`defineChannel('${template}'): a template is a name such as 'rooms/:room'`);
   }
@@ -51,7 +54,8 @@ export function defineChannel<T = unknown>(template: string, options: ChannelOpt
       .map((segment) => {
         if (!segment.startsWith(':')) return segment;
         const value = params[segment.slice(1)];
-        if (value === undefined) throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
+        if (value === undefined)
+          throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
         return encodeURIComponent(String(value));
       })
       .join('/');

@@ -72,11 +72,18 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
   }
 }
 
-function check<T>(schema: NonNullable<ChannelDefinition<T>['options']['schema']>, value: T, name: string): void {
+function check<T>(
+  schema: NonNullable<ChannelDefinition<T>['options']['schema']>,
+  value: T,
+  name: string,
+): void {
   const result = schema['~standard'].validate(value);
-  if (isThenable(result)) throw new TypeError(`the schema of the channel ${name} is asynchronous: publish() is not`);
+  if (isThenable(result))
+    throw new TypeError(`the schema of the channel ${name} is asynchronous: publish() is not`);
   const { issues } = result as { issues?: readonly { message: string }[] };
   if (issues !== undefined) {
-    throw new TypeError(`the channel ${name} refuses the value: ${issues.map(({ message }) => message).join('; ')}`);
+    throw new TypeError(
+      `the channel ${name} refuses the value: ${issues.map(({ message }) => message).join('; ')}`,
+    );
   }
 }

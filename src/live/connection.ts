@@ -5,7 +5,7 @@ import type { Context, Kind } from '../core/context.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
-import type { Frame } from './frame.js';
+import { joined, type Frame } from './frame.js';
 import { messageOf } from './message.js';
 import { Session } from './session.js';
 import type { Publication } from './publication.js';
@@ -143,7 +143,8 @@ export abstract class Connection {
     try {
       await context.guard?.(fresh);
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
-      if (context.environment.userId(fresh) !== userId) throw new HttpError(403, 'The connection is another user\'s');
+      if (context.environment.userId(fresh) !== userId)
+        throw new HttpError(403, "The connection is another user's");
     } catch (error) {
       this.close(closeCode(error), 'the credentials were refused');
       throw error;
@@ -172,8 +173,6 @@ export abstract class Connection {
     if (this.#pending === undefined) {
       this.#pending = frame;
       if (this.#ready) flushSoon(this);
-    } else if (typeof this.#pending === 'string' && typeof frame === 'string') {
-      this.#pending += frame;
     } else if (Array.isArray(this.#pending)) {
       this.#pending.push(frame);
     } else {
@@ -190,7 +189,7 @@ export abstract class Connection {
     if (pending === undefined || !this.#ready) return;
     this.#pending = undefined;
     this.#pendingBytes = 0;
-    if (!this.sink.destroyed) this.transmit(pending);
+    if (!this.sink.destroyed) this.transmit(Array.isArray(pending) ? joined(pending) : pending);
     if (this.#followers !== undefined && this.behind) this.#awaitDrain();
   }
 
@@ -213,7 +212,7 @@ export abstract class Connection {
   /** The stream into which the bytes go. */
   protected abstract readonly sink: Writable;
 
-  protected abstract transmit(frames: Frame | Frame[]): void;
+  protected abstract transmit(frames: Frame | readonly Frame[]): void;
 
   /** The reader is given up. */
   protected overflow(): void {

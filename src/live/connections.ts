@@ -89,7 +89,8 @@ export class Connections implements Iterable<Connection> {
     // Addresses are only looked up where they are counted: idle connections are many.
     const address = connectionsPerAddress === Infinity ? undefined : ctx.ip;
     const ofAddress = address === undefined ? 0 : (this.#byAddress.get(address)?.size ?? 0);
-    if (ofAddress >= connectionsPerAddress) throw tooMany(429, 'Too many connections are open from the address');
+    if (ofAddress >= connectionsPerAddress)
+      throw tooMany(429, 'Too many connections are open from the address');
     const entry = new Entry(user, session, address, this);
     this.#entries++;
     put(this.#byUser, user, entry);

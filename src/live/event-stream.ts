@@ -77,14 +77,16 @@ export class EventStream extends Connection {
     this.terminate();
   }
 
-  protected transmit(frames: Frame | Frame[]): void {
+  protected transmit(frames: Frame | readonly Frame[]): void {
     if (this.#raw === undefined) return write(this.context.response, frames);
     if (typeof frames === 'string') {
-      this.#raw.write(`${frames.length.toString(16)}\r\n${frames}\r\n`, 'latin1');
+      this.#raw.write(chunkOf(frames), 'latin1');
       return;
     }
     this.#raw.cork();
-    const length = Array.isArray(frames) ? frames.reduce((sum, frame) => sum + frame.length, 0) : frames.length;
+    const length = Array.isArray(frames)
+      ? frames.reduce((sum, frame) => sum + frame.length, 0)
+      : frames.length;
     this.#raw.write(`${length.toString(16)}\r\n`, 'latin1');
     write(this.#raw, frames);
     this.#raw.write('\r\n', 'latin1');
@@ -92,7 +94,16 @@ export class EventStream extends Connection {
   }
 }
 
-function write(sink: Writable, frames: Frame | Frame[]): void {
+/** The last chunk that was made: the readers of a channel are all sent the same. */
+let last = { text: '', chunk: '' };
+
+/** A chunk of the chunked coding, RFC 9112 section 7.1. */
+function chunkOf(text: string): string {
+  if (text !== last.text) last = { text, chunk: `${text.length.toString(16)}\r\n${text}\r\n` };
+  return last.chunk;
+}
+
+function write(sink: Writable, frames: Frame | readonly Frame[]): void {
   for (const frame of Array.isArray(frames) ? frames : [frames]) {
     if (typeof frame === 'string') sink.write(frame, 'latin1');
     else sink.write(frame);

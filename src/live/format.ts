@@ -47,7 +47,8 @@ export function json(value: unknown): string {
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === undefined) return '';
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+  if (value instanceof Uint8Array)
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
   return json(value);
 }
 

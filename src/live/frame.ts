@@ -10,6 +10,23 @@ const BINARY = 0x82;
 /** An empty ping, RFC 6455 section 5.5.2. */
 export const PING: Frame = '\x89\x00';
 
+/** Whom one turn has sent the same messages shares the joined bytes: a burst is joined once for all its readers. */
+let last: { frames: readonly Frame[]; joined: Frame | readonly Frame[] } = { frames: [], joined: '' };
+
+/** Frames as they are written in one go: one string where all of them are strings. */
+export function joined(frames: readonly Frame[]): Frame | readonly Frame[] {
+  if (!isSame(frames, last.frames)) {
+    last = { frames, joined: frames.every((frame) => typeof frame === 'string') ? frames.join('') : frames };
+  }
+  return last.joined;
+}
+
+function isSame(frames: readonly Frame[], others: readonly Frame[]): boolean {
+  if (frames.length !== others.length) return false;
+  for (let i = 0; i < frames.length; i++) if (frames[i] !== others[i]) return false;
+  return true;
+}
+
 /** A whole unmasked text message, RFC 6455 section 5.2. */
 export function textFrame(text: string): Frame {
   const { length } = text;

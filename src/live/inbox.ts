@@ -75,7 +75,8 @@ export class Inbox {
           const message = this.#shift();
           if (message !== undefined) resolve(message);
           else if (this.#ended || this.#taking === 'nothing') resolve(undefined);
-          else if (this.#waiter !== undefined) reject(new Error('next() was called before the last one was done'));
+          else if (this.#waiter !== undefined)
+            reject(new Error('next() was called before the last one was done'));
           else this.#waiter = resolve;
         }),
     };

@@ -19,7 +19,8 @@ export class Presence {
     const name = presenceTopic(this.channel);
     const end = this.topics.open(name, Comings).subscribe(connection);
     const present = this.topics.broker.members(name);
-    const send = (members: unknown): void => void connection.send(new Message({ type: 'present', members }, 'present'));
+    const send = (members: unknown): void =>
+      void connection.send(new Message({ type: 'present', members }, 'present'));
     if (isThenable(present)) void present.then(send);
     else send(present);
     return end;

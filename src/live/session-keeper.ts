@@ -154,7 +154,15 @@ export class SessionKeeper {
   }
 
   #keep(key: string, record: SessionRecord): Live {
-    const live: Live = { key, record, ended: false, last: Promise.resolve(), writes: 0, watchers: 0, timer: undefined };
+    const live: Live = {
+      key,
+      record,
+      ended: false,
+      last: Promise.resolve(),
+      writes: 0,
+      watchers: 0,
+      timer: undefined,
+    };
     this.#lives.set(key, new WeakRef(live));
     this.#forget.register(live, key);
     return live;

@@ -36,7 +36,10 @@ export function sessions(options: SessionOptions = {}): Middleware {
   const { sameOrigin = true } = options;
   const { name = '__Host-session', ...given } = options.cookie ?? {};
   const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
-  if (name.startsWith('__Host-') && (cookie.secure !== true || cookie.path !== '/' || cookie.domain !== undefined)) {
+  if (
+    name.startsWith('__Host-') &&
+    (cookie.secure !== true || cookie.path !== '/' || cookie.domain !== undefined)
+  ) {
     throw new ConfigurationError(
       `sessions: browsers drop a cookie named ${name} unless it is Secure, for the path / and without a domain; give it another name`,
     );
@@ -54,7 +57,8 @@ export function sessions(options: SessionOptions = {}): Middleware {
   return async function sessions(ctx: Context, next: Next): Promise<void> {
     const keeper = keeperOf(ctx);
     const token = ctx.cookies[name];
-    if (token !== undefined && sameOrigin !== false) refuseForeign(ctx, sameOrigin === true ? [] : sameOrigin);
+    if (token !== undefined && sameOrigin !== false)
+      refuseForeign(ctx, sameOrigin === true ? [] : sameOrigin);
     const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
     const session = new Session(keeper, live, {
       get settable() {
@@ -102,5 +106,8 @@ function refuseForeign(ctx: Context, allowed: readonly string[]): void {
 }
 
 function foreign(): HttpError {
-  return new HttpError(403, 'The request does not come from a page of this site: Origin or Sec-Fetch-Site must say so');
+  return new HttpError(
+    403,
+    'The request does not come from a page of this site: Origin or Sec-Fetch-Site must say so',
+  );
 }

@@ -192,7 +192,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.finish(this.#farewell);
   }
 
-  protected transmit(frames: Frame | Frame[]): void {
+  protected transmit(frames: Frame | readonly Frame[]): void {
     if (this.raw.readyState !== WebSocket.OPEN) return;
     if (typeof frames === 'string') {
       this.#stream.write(frames, 'latin1');
@@ -229,5 +229,8 @@ function onClose(this: WebSocket, code: number, reason: Buffer): void {
 
 function isSendable(code: number): boolean {
   if (!Number.isInteger(code)) return false;
-  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
+  return (
+    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
+    (code >= 3000 && code <= 4999)
+  );
 }

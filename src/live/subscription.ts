@@ -114,7 +114,8 @@ export class Subscription implements Subscriber, Follower {
 
   #hold(publication: Publication): void {
     const held = (this.#held ??= new Map<unknown, Publication>());
-    const key = typeof this.onFull === 'object' ? this.onFull.key(publication.message.value as never) : this.#serial++;
+    const key =
+      typeof this.onFull === 'object' ? this.onFull.key(publication.message.value as never) : this.#serial++;
     const older = held.get(key);
     if (older !== undefined) {
       held.delete(key);

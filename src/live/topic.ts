@@ -143,4 +143,3 @@ function settle<T>(value: T | Promise<T>, then: (value: T) => void): void {
   if (isThenable(value)) void (value as Promise<T>).then(then);
   else then(value);
 }
-

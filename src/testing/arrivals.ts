@@ -73,6 +73,8 @@ export class Arrivals<T> {
 
   #story(): string {
     const seen = this.#seen.slice(-5).map(this.show);
-    return seen.length === 0 ? 'nothing has arrived' : `${this.#seen.length} arrived, the last: ${seen.join(' | ')}`;
+    return seen.length === 0
+      ? 'nothing has arrived'
+      : `${this.#seen.length} arrived, the last: ${seen.join(' | ')}`;
   }
 }

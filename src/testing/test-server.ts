@@ -132,7 +132,8 @@ class Served {
   }
 
   override(token: InjectionToken<unknown>, value: unknown): void {
-    if (this.#app !== undefined) throw new Error('the application is made already: override before its first use');
+    if (this.#app !== undefined)
+      throw new Error('the application is made already: override before its first use');
     this.#overrides.push([token, value]);
   }
 

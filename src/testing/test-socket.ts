@@ -12,7 +12,9 @@ export interface SocketInit {
 
 /** A socket that a test holds. */
 export class TestSocket {
-  readonly #messages = new Arrivals<string | Buffer>('message', (message) => JSON.stringify(message.toString()));
+  readonly #messages = new Arrivals<string | Buffer>('message', (message) =>
+    JSON.stringify(message.toString()),
+  );
   #closed: { code: number; reason: string } | undefined = undefined;
 
   /** @internal */
@@ -22,10 +24,14 @@ export class TestSocket {
     /** Header fields of the 101. */
     readonly headers: Headers,
   ) {
-    raw.on('message', (data: Buffer, binary: boolean) => this.#messages.push(binary ? data : data.toString()));
+    raw.on('message', (data: Buffer, binary: boolean) =>
+      this.#messages.push(binary ? data : data.toString()),
+    );
     raw.on('close', (code, reason) => {
       this.#closed = { code, reason: reason.toString() };
-      this.#messages.end(`the socket has closed with ${code}${reason.length > 0 ? ` (${reason.toString()})` : ''}`);
+      this.#messages.end(
+        `the socket has closed with ${code}${reason.length > 0 ? ` (${reason.toString()})` : ''}`,
+      );
     });
     raw.on('error', (error) => this.#messages.end(`the socket failed (${error.message})`));
   }
