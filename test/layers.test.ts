@@ -28,6 +28,8 @@ const FLOORS: Floor[] = [
       'core/proxy',
       'core/request',
       'core/upgrade-response',
+      'core/query',
+      'core/deferred',
     ],
   },
   {
@@ -55,7 +57,16 @@ const FLOORS: Floor[] = [
     ],
   },
   { files: ['core/express', 'core/compile', 'core/audit', 'core/explain'] },
-  { files: ['core/create-environment', 'core/dispatcher', 'core/upgrader', 'core/closing'] },
+  {
+    files: [
+      'core/create-environment',
+      'core/fallback',
+      'core/negotiation',
+      'core/dispatcher',
+      'core/upgrader',
+      'core/closing',
+    ],
+  },
   { files: ['core/app'] },
   { files: ['decorators/*'], only: ['core/errors', 'core/metadata'] },
   { files: ['files', 'index'] },

@@ -33,5 +33,5 @@ const answers = {
   },
 };
 
-const { publish, ...facts } = app;
+const { publish: _publish, ...facts } = app;
 process.send({ ready: { ...facts, conductor: await listening(conductor) } });

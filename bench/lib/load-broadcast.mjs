@@ -58,7 +58,7 @@ class Run {
   #sentAt = undefined;
 
   constructor(connections, burst, baton) {
-    this.#counts = new Array(connections.length).fill(0);
+    this.#counts = Array.from({ length: connections.length }, () => 0);
     this.#burst = burst;
     this.#baton = baton;
     connections.forEach((connection, index) => connection.listen((bytes) => this.#receive(index, bytes)));

@@ -60,7 +60,7 @@ of the rounds.`;
 
 function measured(kept, versions) {
   const { rounds, seconds, cpu, date } = kept[kept.length - 1];
-  const dates = [...new Set(kept.map((one) => one.date))].sort();
+  const dates = [...new Set(kept.map((one) => one.date))].sort((a, b) => a.localeCompare(b));
   return `## How it was measured
 
 - **Machine:** ${cpu.trim()}, ${cpus().length} logical processors, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}. Node ${versions.map((version) => version.slice(1)).join(' and ')}. ${dates.join(', ') || date}.

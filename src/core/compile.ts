@@ -264,11 +264,19 @@ function finallyDo(work: () => unknown, last: () => void | Promise<void>): unkno
       throw error;
     });
   }
-  if (isThenable(result)) return Promise.resolve(result).finally(last);
+  if (isThenable(result)) return settled(result, last);
   const ending = last();
   return ending === undefined ? result : ending.then(() => result);
 }
 
 function nameOf(target: unknown): string {
   return typeof target === 'function' ? target.name : String(target);
+}
+
+async function settled(work: PromiseLike<unknown>, last: () => void | Promise<void>): Promise<unknown> {
+  try {
+    return await work;
+  } finally {
+    await last();
+  }
 }

@@ -1,17 +1,17 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { parse as parseQuery, type ParsedUrlQuery } from 'node:querystring';
+import type { ParsedUrlQuery } from 'node:querystring';
 import type { Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
+import { runDeferred } from './deferred.js';
 import type { Environment } from './environment.js';
-import { HttpError } from './errors.js';
 import { Identity } from './identity.js';
 import type { Scope } from './injection-scope.js';
+import { readQuery } from './query.js';
 import type { RegisteredUser } from './register.js';
 import type { Session } from '../live/session.js';
-import { isThenable } from './thenable.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
 import { responseOn, SENT } from './upgrade-response.js';
 
@@ -252,7 +252,7 @@ export class Context {
   /** Runs `work` when the exchange ends, whatever the cause, exactly once; the last deferred first. */
   defer(work: () => unknown): void {
     if (this.#ended) {
-      this.environment.pending(this.#run([work]));
+      this.environment.pending(runDeferred(this, [work]));
       return;
     }
     (this.#deferred ??= []).push(work);
@@ -293,24 +293,6 @@ export class Context {
     const deferred = this.#deferred;
     if (deferred === undefined) return;
     this.#deferred = undefined;
-    this.environment.pending(this.#run(deferred.reverse()));
+    this.environment.pending(runDeferred(this, deferred.reverse()));
   }
-
-  async #run(works: (() => unknown)[]): Promise<void> {
-    for (const work of works) {
-      try {
-        const result = work();
-        if (isThenable(result)) await result;
-      } catch (err) {
-        this.environment.logger.error({ err, requestId: this.id }, 'deferred work failed');
-      }
-    }
-  }
-}
-
-function readQuery(search: string, limit: number): ParsedUrlQuery {
-  let separators = 0;
-  for (let i = search.indexOf('&'); i !== -1; i = search.indexOf('&', i + 1)) separators++;
-  if (separators >= limit) throw new HttpError(400, 'The query has too many parameters');
-  return parseQuery(search, '&', '=', { maxKeys: 0 });
 }

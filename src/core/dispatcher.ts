@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import Negotiator from 'negotiator';
 import { canonicalPath } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
-import { compose, type Link } from './compose.js';
+import type { Link } from './compose.js';
 import { Context } from './context.js';
 import type { Environment } from './environment.js';
 import { Disconnected, HttpError } from './errors.js';
+import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
+import { prefersStream, varies, varying } from './negotiation.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
 import { isThenable } from './thenable.js';
@@ -23,6 +24,7 @@ export class Dispatcher {
   readonly handshakes: InFlight;
   readonly #router = new Router();
   readonly #nowhere: Route;
+  readonly #probe: Route;
   #draining = false;
 
   constructor(
@@ -32,7 +34,8 @@ export class Dispatcher {
     private readonly health: boolean,
   ) {
     for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
-    this.#nowhere = this.#fallback(application);
+    this.#nowhere = nowhere(this.#router, application);
+    this.#probe = probe(() => this.#draining);
     const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
     this.inFlight = new InFlight(environment.timeouts.handler, expire);
     this.handshakes = new InFlight(environment.timeouts.handshake, expire);
@@ -176,20 +179,8 @@ export class Dispatcher {
     return (
       router.find('http', 'GET', path, request) ??
       stream ??
-      this.#upgradeRequired(router.find('websocket', 'GET', path, request))
+      upgradeRequired(router.find('websocket', 'GET', path, request))
     );
-  }
-
-  /** A plain request for a socket's path: the same guard, and then 426. */
-  #upgradeRequired(match: Match | undefined): Match | undefined {
-    if (match === undefined) return undefined;
-    const conclude = (ctx: Context): void => {
-      if (!ctx.reached) return concludeHttp(ctx);
-      throw new HttpError(426, 'This resource is a WebSocket', {
-        headers: { upgrade: 'websocket', connection: 'upgrade' },
-      });
-    };
-    return { params: match.params, route: { ...match.route, kind: 'http', conclude } };
   }
 
   /** The target of a request to a proxy names its authority too (RFC 9112, 3.2.2): it is to be ours. */
@@ -205,83 +196,4 @@ export class Dispatcher {
   #isProbe(path: string): boolean {
     return this.health && (path === '/livez' || path === '/readyz');
   }
-
-  /** What an orchestrator asks: whether the process lives, and whether it takes new work. No middleware stands before it. */
-  readonly #probe: Route = {
-    kind: 'http',
-    verb: 'GET',
-    path: '/readyz',
-    host: undefined,
-    name: 'health',
-    chain: (ctx) => {
-      if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
-        throw new HttpError(405, undefined, { headers: { allow: 'GET, HEAD' } });
-      if (ctx.path === '/readyz' && this.#draining) throw goingDown();
-      ctx.setHeader('cache-control', 'no-store').send('ok');
-    },
-    conclude: concludeHttp,
-  };
-
-  /** What no route answers still goes through the application's middleware: a preflight reaches its CORS. */
-  #fallback(application: readonly Link[]): Route {
-    const step = (ctx: Context): void => {
-      const allow = this.#router.allowed(ctx.path, ctx.request);
-      if (allow.length === 0) throw new HttpError(404);
-      ctx.setHeader('allow', allow.join(', '));
-      if (ctx.method !== 'OPTIONS') throw new HttpError(405);
-      ctx.reached = true;
-    };
-    const chain = compose(application, step);
-    return {
-      kind: 'http',
-      verb: 'ALL',
-      path: '*',
-      host: undefined,
-      name: 'no route',
-      chain,
-      conclude: concludeHttp,
-    };
-  }
-}
-
-function goingDown(): HttpError {
-  return new HttpError(503, 'The server is going down', {
-    headers: { 'retry-after': '1', connection: 'close' },
-  });
-}
-
-/** Whether `Accept` decides between this route and another: a cache is to keep their answers apart. */
-function varies({ kind, verb, path, host }: Route, routes: readonly Route[]): boolean {
-  const other =
-    kind === 'http' && (verb === 'GET' || verb === 'ALL') ? 'sse' : kind === 'sse' ? 'http' : undefined;
-  return routes.some(
-    (route) =>
-      route.kind === other &&
-      route.path === path &&
-      route.host === host &&
-      (route.verb === 'GET' || route.verb === 'ALL'),
-  );
-}
-
-function varying<R extends Route>(route: R): R {
-  const { chain } = route;
-  return {
-    ...route,
-    chain: (ctx: Context) => {
-      ctx.appendHeader('vary', 'Accept');
-      return chain(ctx);
-    },
-  };
-}
-
-/** Whether the client would rather have an event stream than another form of the resource. */
-function prefersStream(request: IncomingMessage): boolean {
-  if (!/text\/event-stream/i.test(request.headers.accept ?? '')) return false;
-  const [best] = new Negotiator(request).mediaTypes([
-    'text/event-stream',
-    'application/json',
-    'text/html',
-    'text/plain',
-  ]);
-  return best === 'text/event-stream';
 }

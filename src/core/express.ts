@@ -116,7 +116,9 @@ function answers(ctx: Context, response: ServerResponse): object {
       if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array))
         return methods.json(value);
       if (!response.hasHeader('content-type')) response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(value instanceof Uint8Array || value === undefined ? value : String(value));
+      response.end(
+        value instanceof Uint8Array || value === undefined ? value : String(value as string | number),
+      );
       return response;
     },
     redirect(...args: [string] | [number, string]) {

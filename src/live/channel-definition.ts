@@ -53,7 +53,7 @@ export function defineChannel<T = unknown>(
     segments
       .map((segment) => {
         if (!segment.startsWith(':')) return segment;
-        const value = params[segment.slice(1)];
+        const value = params[segment.slice(1)] as string | number | undefined;
         if (value === undefined)
           throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
         return encodeURIComponent(String(value));

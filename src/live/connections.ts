@@ -147,7 +147,7 @@ export class Connections implements Iterable<Connection> {
 
   #revoked(target: RevokeTarget, reason: string): void {
     const entries = 'user' in target ? this.#byUser.get(target.user) : this.#bySession.get(target.session);
-    for (const entry of [...(entries ?? [])]) {
+    for (const entry of Array.from(entries ?? [])) {
       entry.revoked = reason;
       entry.connection?.close(3000, reason);
     }

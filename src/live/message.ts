@@ -3,11 +3,11 @@ export class Message {
   constructor(
     readonly value: unknown,
     /** The name of the event; none for plain messages. */
-    readonly event: string | undefined = undefined,
+    readonly event?: string,
     /** The cursor by which a reader resumes after it. */
-    readonly id: string | undefined = undefined,
+    readonly id?: string,
     /** Milliseconds after which a stream's reader reconnects. */
-    readonly retry: number | undefined = undefined,
+    readonly retry?: number,
   ) {
     if (event !== undefined) refuseBreaks('event', event);
     if (id !== undefined) refuseBreaks('id', id);

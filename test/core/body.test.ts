@@ -53,7 +53,8 @@ describe('readBody', () => {
     more: HeadersInit = {},
   ): Promise<unknown> {
     read = (request) => readBody(request, form, LIMIT);
-    const headers = { ...more, ...(type === undefined ? {} : { 'content-type': type }) };
+    const headers = new Headers(more);
+    if (type !== undefined) headers.set('content-type', type);
     const sent = typeof body === 'string' ? Buffer.from(body) : body; // fetch adds no content type to bytes
     const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: sent, headers });
     const value = await outcome;

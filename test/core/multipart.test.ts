@@ -28,7 +28,7 @@ describe('Multipart', () => {
     let settle: (value: unknown) => void;
     outcome = new Promise((resolve) => (settle = resolve));
     server = createServer((request, response) => {
-      openMultipart(request, request.headers['content-type'] ?? '', options)
+      void openMultipart(request, request.headers['content-type'] ?? '', options)
         .then((form) => read(form, request))
         .catch((error: unknown) => error)
         .then((value) => {

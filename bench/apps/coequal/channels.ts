@@ -15,5 +15,5 @@ export async function start() {
   const app = createApp({ controllers: [RoomController] });
   const { port } = await app.listen({ port: 0, host: '127.0.0.1' });
   const channel = app.container.resolve(Channels).of(Room, { room: '0' });
-  return { port, publish: (text: string) => void channel.publish(text) };
+  return { port, publish: (text: string) => channel.publish(text) };
 }
