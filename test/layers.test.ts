@@ -185,6 +185,7 @@ function imports(code: string, file: string): string[] {
 
 function resolve(name: string, from: string): string | undefined {
   if (name === 'coequal') return 'index';
+  if (name === 'coequal/files') return 'files';
   if (name.startsWith('coequal/')) return `${name.slice('coequal/'.length)}/index`;
   if (!name.startsWith('.')) return undefined;
   const path = relative(SRC, join(SRC, dirname(from), name))

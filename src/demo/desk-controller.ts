@@ -1,0 +1,45 @@
+import {
+  Body,
+  Channel,
+  Connection,
+  Controller,
+  Get,
+  HttpCode,
+  Post,
+  Rpc,
+  User,
+  UseMiddleware,
+  WebSocket,
+} from 'coequal';
+import { injectable } from 'tsyringe';
+import type { Account } from './accounts.js';
+import { Desk, Order, type Fill, type Position } from './desk.js';
+import { News, type Item } from './news.js';
+import { signedIn } from './signed-in.js';
+
+@injectable()
+@Controller('/desk')
+@UseMiddleware(signedIn)
+export class DeskController {
+  constructor(private readonly desk: Desk) {}
+
+  @Get()
+  position(@User() user: Account): Position {
+    return this.desk.position(user);
+  }
+
+  /** One method, two doors: `POST /desk/orders`, and the call `order` on the socket. */
+  @Post('/orders')
+  @Rpc('order')
+  @HttpCode(201)
+  order(@User() user: Account, @Body(Order) order: Order): Fill {
+    return this.desk.fill(user, order);
+  }
+
+  /** Who sits at a desk is present, hears who else is and what happens, and may call `order`. */
+  @WebSocket()
+  sit(@Connection() connection: Connection, @Channel(News) news: Channel<Item>) {
+    news.presence.subscribe(connection);
+    return news;
+  }
+}

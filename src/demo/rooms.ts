@@ -1,0 +1,66 @@
+import {
+  Body,
+  Channel,
+  Controller,
+  defineChannel,
+  Get,
+  HttpCode,
+  HttpError,
+  Post,
+  Rpc,
+  Sse,
+  User,
+  UseMiddleware,
+  WebSocket,
+} from 'coequal';
+import type { Middleware } from 'coequal';
+import { z } from 'zod';
+import type { Account } from './accounts.js';
+import { SYMBOLS } from './history.js';
+import { signedIn } from './signed-in.js';
+
+export interface Message {
+  from: string;
+  text: string;
+  /** Milliseconds of the epoch. */
+  at: number;
+}
+
+/** A room for each share, with what was said lately. */
+export const Room = defineChannel<Message>('rooms/:room', { history: 100 });
+
+const NewMessage = z.object({ text: z.string().trim().min(1).max(500) });
+type NewMessage = z.infer<typeof NewMessage>;
+
+/** There are rooms for the shares of the market, and no others: in all kinds, by the one check. */
+const exists: Middleware = (ctx, next) => {
+  const { room } = ctx.params;
+  if (!SYMBOLS.some((symbol) => symbol === room)) throw new HttpError(404, `There is no room ${room}`);
+  return next();
+};
+
+@Controller('/rooms/:room/messages')
+@UseMiddleware(signedIn, exists)
+export class RoomController {
+  /** GET: what was said. An event stream or a socket: that, and what will be said. */
+  @Get()
+  @Sse()
+  @WebSocket()
+  messages(@Channel(Room) room: Channel<Message>) {
+    return room;
+  }
+
+  /** By POST, or by a call on the socket that `messages` opened. */
+  @Post()
+  @Rpc('say')
+  @HttpCode(201)
+  say(
+    @Channel(Room) room: Channel<Message>,
+    @User() user: Account,
+    @Body(NewMessage) { text }: NewMessage,
+  ): Message {
+    const message = { from: user.name, text, at: Date.now() };
+    room.publish(message);
+    return message;
+  }
+}

@@ -1,0 +1,189 @@
+import { expect } from 'chai';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { serve, type TestServer } from 'coequal/testing';
+import { floor } from '../../src/demo/floor.js';
+import { Market } from '../../src/demo/market.js';
+import { executable, unless } from '../support/skip.js';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+];
+
+describe('the page of the trading floor, in Chromium', function () {
+  this.timeout(30_000);
+  let browser: Browser | undefined;
+  let server: TestServer;
+  let url: string;
+  const contexts: BrowserContext[] = [];
+  const complaints: string[] = [];
+
+  before(async function () {
+    const executablePath = executable('chromium');
+    unless(executablePath === undefined && 'Chromium', 'apt-get install -y chromium', this);
+    server = serve({ ...floor, logger: false });
+    url = await server.url();
+    browser = await chromium.launch({ executablePath, args: FLAGS });
+  });
+
+  afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
+    expect(complaints.splice(0)).to.deep.equal([]);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  /** A browser of its own: cookies are shared by its tabs, and by no other's. */
+  async function visitor(): Promise<Page> {
+    const context = await (browser as Browser).newContext({ viewport: { width: 1_360, height: 900 } });
+    contexts.push(context);
+    return tab(context);
+  }
+
+  async function tab(context: BrowserContext): Promise<Page> {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('console', (message) => {
+      // The browser itself tells of every answer above 399 and of every connection that is lost.
+      if (
+        message.type() === 'error' &&
+        !/Failed to load resource|WebSocket connection/.test(message.text())
+      ) {
+        complaints.push(message.text());
+      }
+    });
+    await page.goto(url);
+    return page;
+  }
+
+  async function signIn(page: Page, name: string): Promise<void> {
+    await page.getByTestId('name').fill(name);
+    await page.getByTestId('password').fill('floor');
+    await page.getByTestId('enter').click();
+    await page.getByTestId('floor').waitFor();
+  }
+
+  async function live(page: Page, kind: string): Promise<void> {
+    await page.locator(`#status[data-state=open][data-kind=${kind}]`).waitFor();
+  }
+
+  /** Waits until the number that an element shows is larger than it was. */
+  async function grows(page: Page, id: string): Promise<void> {
+    const before = await page.getByTestId(id).innerText();
+    await page.waitForFunction(
+      ([testId, old]) => document.querySelector(`[data-testid=${testId}]`)?.textContent !== old,
+      [id, before] as const,
+    );
+  }
+
+  it('keeps those out who do not know the password, and says so', async () => {
+    const page = await visitor();
+    await page.getByTestId('name').fill('Ada');
+    await page.getByTestId('password').fill('guess');
+    await page.getByTestId('enter').click();
+    await page.getByTestId('sign-in-error').filter({ hasText: 'wrong' }).waitFor();
+    expect(await page.getByTestId('floor').isVisible()).to.equal(false);
+  });
+
+  it('refuses a socket to those who have not signed in', async () => {
+    const page = await visitor();
+    const opened = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const socket = new WebSocket(`ws://${location.host}/market/prices`);
+          socket.onopen = () => resolve(true);
+          socket.onclose = () => resolve(false);
+        }),
+    );
+    expect(opened).to.equal(false);
+  });
+
+  it('moves the prices by a socket, and by an event stream when that is chosen', async () => {
+    const page = await visitor();
+    await signIn(page, 'Ada');
+    await live(page, 'websocket');
+    await grows(page, 'received');
+    await grows(page, 'month');
+    await page.getByTestId('kind-sse').check();
+    await live(page, 'sse');
+    await grows(page, 'month');
+    if (process.env['SCREENSHOT'] === '1') {
+      await page.getByTestId('kind-websocket').check();
+      await live(page, 'websocket');
+      server.app.container.resolve(Market).pace = 8;
+      await page.waitForFunction(() => document.querySelector('#month')?.textContent?.includes('2008'));
+      await page.screenshot({ path: 'docs/demo.png' });
+    }
+  });
+
+  it('lets two browsers talk in a room, one by a call and one by POST', async () => {
+    const [ada, grace] = [await visitor(), await visitor()];
+    await signIn(ada, 'Ada');
+    await signIn(grace, 'Grace');
+    await grace.getByTestId('kind-sse').check();
+    await live(ada, 'websocket');
+    await live(grace, 'sse');
+    for (const [from, text] of [
+      [ada, 'good morning'],
+      [grace, 'and to you'],
+    ] as const) {
+      await from.getByLabel('Message').or(from.locator('#say [name=text]')).first().fill(text);
+      await from.getByTestId('say-button').click();
+      for (const page of [ada, grace]) await page.getByTestId('messages').filter({ hasText: text }).waitFor();
+    }
+    await ada.getByTestId('present').filter({ hasText: 'Grace' }).waitFor();
+  });
+
+  it('takes an order over the socket and over HTTP', async () => {
+    const page = await visitor();
+    await signIn(page, 'Hedy');
+    await live(page, 'websocket');
+    await grows(page, 'month');
+    for (const [door, by] of [
+      ['order-socket', 'the socket'],
+      ['order-http', 'HTTP'],
+    ] as const) {
+      await page.getByTestId('quantity').fill('3');
+      await page.getByTestId(door).click();
+      await page
+        .getByTestId('order-result')
+        .filter({ hasText: `Bought 3 AAPL` })
+        .filter({ hasText: by })
+        .waitFor();
+    }
+    await page.getByTestId('positions').filter({ hasText: 'AAPL' }).waitFor();
+  });
+
+  it('comes back by itself when the network is lost, and misses nothing of what was said', async () => {
+    const [ada, grace] = [await visitor(), await visitor()];
+    await signIn(ada, 'Ada');
+    await signIn(grace, 'Grace');
+    await live(ada, 'websocket');
+    await live(grace, 'websocket');
+    await ada.getByTestId('cut').click();
+    await ada.locator('#status[data-state=waiting]').waitFor();
+    await grace.locator('#say [name=text]').fill('did you hear?');
+    await grace.getByTestId('say-button').click();
+    await live(ada, 'websocket');
+    await ada.getByTestId('messages').filter({ hasText: 'did you hear?' }).waitFor();
+  });
+
+  it('cuts the other tabs of a visitor who signs out in one', async () => {
+    const first = await visitor();
+    await signIn(first, 'Alan');
+    const second = await tab(first.context());
+    await second.getByTestId('floor').waitFor();
+    await live(second, 'websocket');
+    await first.getByTestId('sign-out').click();
+    await second.getByTestId('sign-in').waitFor();
+    expect(await second.getByTestId('floor').isVisible()).to.equal(false);
+  });
+});
