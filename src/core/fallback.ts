@@ -27,7 +27,8 @@ export function upgradeRequired(match: Match | undefined): Match | undefined {
   const conclude = (ctx: Context): void => {
     if (!ctx.reached) return concludeHttp(ctx);
     throw new HttpError(426, 'This resource is a WebSocket', {
-      headers: { upgrade: 'websocket', connection: 'upgrade' },
+      // Without `close` Node would keep the connection of a client that asked for its end.
+      headers: { upgrade: 'websocket', connection: 'upgrade, close' },
     });
   };
   return { params: match.params, route: { ...match.route, kind: 'http', conclude } };

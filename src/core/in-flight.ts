@@ -32,8 +32,12 @@ export class InFlight implements Iterable<Context> {
     this.#sweeper.unref();
   }
 
+  has(ctx: Context): boolean {
+    return this.#contexts[ctx.place] === ctx;
+  }
+
   delete(ctx: Context): void {
-    if (this.#contexts[ctx.place] !== ctx) return;
+    if (!this.has(ctx)) return;
     const last = this.#contexts.pop();
     if (last === undefined || last === ctx) return;
     this.#contexts[ctx.place] = last;

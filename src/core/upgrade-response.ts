@@ -7,7 +7,7 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket as NetSocket);
-  response.once('finish', () => socket.end());
+  response.once('finish', () => hangUp(socket as NetSocket));
   return response;
 }
 
@@ -18,3 +18,37 @@ export const SENT = new ServerResponse({
   httpVersionMinor: 1,
 } as IncomingMessage);
 SENT.writeHead(101);
+
+/** Milliseconds that a client is given to take its refusal and leave. */
+const LINGER = 5_000;
+
+/** Closes our side, and reads on until the client has closed its own: a reset could overtake the answer. */
+function hangUp(socket: NetSocket): void {
+  unwatch(socket);
+  socket.end();
+  socket.resume();
+  socket.setTimeout(LINGER, () => socket.destroy());
+}
+
+/**
+ * Notices that the client leaves while it is still being decided: nobody reads an upgraded socket, and what is not
+ * read does not end. What comes in the meantime waits in the stream, which stops to read when it is full.
+ */
+export function watchForEnd(socket: Duplex): void {
+  socket.on('readable', lookForEnd);
+  socket.on('end', leave);
+}
+
+/** Ends the watch: from now on somebody reads. */
+export function unwatch(socket: Duplex): void {
+  socket.off('readable', lookForEnd);
+  socket.off('end', leave);
+}
+
+function lookForEnd(this: Duplex): void {
+  if (this.readableLength === 0) this.read(0);
+}
+
+function leave(this: Duplex): void {
+  this.destroy();
+}

@@ -11,6 +11,7 @@ import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
 import { asksForWebSocket, checkHandshake } from './handshake.js';
+import { unwatch, watchForEnd } from './upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
 export class Upgrader {
@@ -74,6 +75,11 @@ export class Upgrader {
     this.dispatcher.upgrade(ctx, route, () =>
       admit(ctx, (admission) => this.#accept(ctx, route, socket, head, admission)),
     );
+    // The guard takes its time: where it does not, nobody can leave in between.
+    const { handshakes } = this.dispatcher;
+    if (!handshakes.has(ctx)) return;
+    watchForEnd(socket);
+    ctx.defer(() => handshakes.delete(ctx));
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
@@ -81,6 +87,7 @@ export class Upgrader {
     const { request } = ctx;
     const { socket: socketRoute } = route;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
+    unwatch(socket);
     const response = ctx.switchProtocols(headOf(request));
     if (response !== undefined) {
       this.#fields.set(request, fieldsOf(response));
