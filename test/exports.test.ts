@@ -4,7 +4,7 @@ import * as testing from 'coequal/testing';
 
 /** Each name that the package exports at run time, so that growth is a decision. */
 const NAMES = {
-  application: ['createApp'],
+  application: ['App', 'createApp'],
   classDecorators: ['Controller', 'UseMiddleware'],
   httpDecorators: ['All', 'Delete', 'Get', 'Head', 'Options', 'Patch', 'Post', 'Put'],
   methodDecorators: ['HttpCode', 'Rpc', 'Sse', 'Unguarded', 'WebSocket'],

@@ -42,6 +42,7 @@ export function createApp(options: AppOptions): App {
   return new App(options);
 }
 
+/** An application: what `createApp` gives, and what a service can have injected to read `stats()`. */
 export class App {
   /** Node's own server, for what is not covered here. */
   readonly server: Server;
@@ -66,6 +67,7 @@ export class App {
     this.container = this.#injection.container;
     this.container.registerInstance(Channels, this.#environment.channels);
     this.container.registerInstance(Connections, this.#environment.connections);
+    this.container.registerInstance(App, this);
     prepare?.(this.container);
     const { logger, limits, timeouts } = this.#environment;
     const application = (options.middleware ?? []).map((one) =>

@@ -7,6 +7,8 @@ import { singleton } from 'tsyringe';
 export interface Account {
   id: string;
   name: string;
+  /** Whether the account may see who is connected, and end their connections. */
+  operator: boolean;
 }
 
 const derive = promisify<string, string, number, Buffer>(scrypt);
@@ -24,14 +26,21 @@ export class Accounts {
     if (found === undefined || expected.length !== given.length || !timingSafeEqual(expected, given)) {
       throw new HttpError(401, 'The name or the password is wrong');
     }
-    return { id, name: found.name };
+    return { id, name: found.name, operator: found.operator ?? false };
   }
 }
 
 /** The password of each is “floor”. What is kept is scrypt(password, salt: id), 32 bytes. */
-const TABLE: ReadonlyMap<string, { name: string; key: string }> = new Map([
+const TABLE: ReadonlyMap<string, { name: string; key: string; operator?: boolean }> = new Map([
   ['ada', { name: 'Ada', key: '9894a93ed5ba59c9cab2dff8fec39a844338e1b44cdea068a2769707b182bdb5' }],
   ['alan', { name: 'Alan', key: 'd3cd9fa569336394904ee5bc55b1b6a9174bbceea6e91e9e49ba19cfcccd4cb1' }],
-  ['grace', { name: 'Grace', key: '4b44c71e569a1560622a5637f029b967ecbd38623d8cb890a5edf3c2833079aa' }],
+  [
+    'grace',
+    {
+      name: 'Grace',
+      key: '4b44c71e569a1560622a5637f029b967ecbd38623d8cb890a5edf3c2833079aa',
+      operator: true,
+    },
+  ],
   ['hedy', { name: 'Hedy', key: 'e9129606512e6cd7f8549b22ad6d174deef3c3fe643b3caa71f7411f511bf76e' }],
 ]);

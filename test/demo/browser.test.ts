@@ -186,4 +186,22 @@ describe('the page of the trading floor, in Chromium', function () {
     await second.getByTestId('sign-in').waitFor();
     expect(await second.getByTestId('floor').isVisible()).to.equal(false);
   });
+
+  it('shows an operator who is connected, live, and lets the operator end it', async () => {
+    const [grace, alan] = [await visitor(), await visitor()];
+    await signIn(grace, 'Grace');
+    await signIn(alan, 'Alan');
+    await live(alan, 'websocket');
+    await grace.getByTestId('operator').click();
+    await grace.getByTestId('state').filter({ hasText: 'Live' }).waitFor();
+    const row = grace
+      .getByTestId('connections')
+      .locator('tr')
+      .filter({ hasText: 'Alan' })
+      .filter({ hasText: '/desk' });
+    await row.waitFor();
+    await grace.getByTestId('stats').filter({ hasText: 'Conflated' }).waitFor();
+    await row.getByRole('button').click();
+    await alan.getByTestId('log').filter({ hasText: 'lost, back in' }).waitFor();
+  });
 });

@@ -68,6 +68,7 @@ describe('the trading floor', () => {
       expect(await (await server.fetch('/session', { headers: ada })).json()).to.deep.equal({
         id: 'ada',
         name: 'Ada',
+        operator: false,
       });
       expect((await server.fetch('/market/prices', { headers: ada })).status).to.equal(200);
       (await server.sse('/market/prices', { headers: ada })).close();
@@ -89,6 +90,35 @@ describe('the trading floor', () => {
         'result',
       );
       other.close();
+    });
+  });
+
+  describe('its operator', () => {
+    it('sees who is connected and the counters, live, and ends the connections of a user', async () => {
+      const [grace, alan] = [await signIn(server, 'Grace'), await signIn(server, 'Alan')];
+      const desk = await server.socket('/desk', { headers: alan });
+      const overview = await server.sse('/operator/overview', { headers: grace });
+      const { stats, connections } = await overview.json<{
+        stats: { connections: { websocket: number } };
+        connections: { user: string; path: string; kind: string }[];
+      }>();
+      expect(stats.connections.websocket).to.be.greaterThan(0);
+      expect(connections.find(({ user }) => user === 'alan')).to.include({
+        path: '/desk',
+        kind: 'websocket',
+      });
+
+      const revoked = await server.fetch('/operator/revoke', { json: { user: 'alan' }, headers: grace });
+      expect(revoked.status).to.equal(204);
+      expect(await desk.closed()).to.deep.equal({ code: 3000, reason: 'revoked by an operator' });
+      overview.close();
+    });
+
+    it('is no other user: 403', async () => {
+      const ada = await signIn(server, 'Ada');
+      expect(await refusal(server.sse('/operator/overview', { headers: ada }))).to.equal(403);
+      const revoked = await server.fetch('/operator/revoke', { json: { user: 'alan' }, headers: ada });
+      expect(revoked.status).to.equal(403);
     });
   });
 

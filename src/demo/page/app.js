@@ -60,6 +60,7 @@ on('sign-out', 'click', async () => {
 function enter(account) {
   me = account;
   $('me').textContent = me.name;
+  $('operator').hidden = !me.operator;
   $('door').hidden = true;
   $('floor').hidden = false;
   chart ??= new Chart($('chart'));
