@@ -14,7 +14,11 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
   const { session } = ctx as { session: unknown };
   const accept = (alive: boolean): void => {
     try {
-      if (ctx.ended || ctx.response.headersSent) return admission.withdraw();
+      if (ctx.ended || ctx.headSent) {
+        admission.withdraw();
+        // A stream may be on channels already: it is never to open, and leaves them.
+        return ctx.outlet?.abandon();
+      }
       ctx.environment.connections.mustBeOpen();
       if (!alive || admission.revoked !== undefined) throw new HttpError(401, 'The session has ended');
       open(admission);

@@ -25,7 +25,7 @@ export function createEnvironment(
     timeouts: { ...TIMEOUTS, ...options.timeouts },
     origins,
     broker,
-    channels: new Channels(broker),
+    channels: new Channels(broker, (err) => logger.error({ err }, 'a channel failed')),
     connections: new Connections(heartbeat, broker, limits),
     counters: new Counters(),
     userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),

@@ -96,11 +96,15 @@ export class Upgrader {
       response.end();
     }
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
+    let accepted = false;
     this.#server.handleUpgrade(request, socket, head, (peer) => {
+      accepted = true;
       const opened = socketRoute.open(ctx, peer, socket);
       this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });
+    // ws answers bad extensions itself, and leaves a socket that is half closed: neither opens.
+    if (!accepted) admission.withdraw();
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { Channel } from '../live/channel.js';
+import { closeReason } from '../live/close-reason.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
 import { Session } from '../live/session.js';
@@ -215,7 +216,7 @@ export class SocketRoute implements Conversation {
     const shown = context.environment.report(this.#mapped(error, context), context);
     socket.close(
       error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011,
-      reasonOf(shown),
+      closeReason(shown.detail ?? ''),
     );
   }
 
@@ -245,15 +246,4 @@ export function messageReaders(parameters: readonly BoundParameter[], perMessage
     if (from === 'body' || (from === 'call' && perMessage)) return read;
     return (ctx) => ctx.head?.[index];
   });
-}
-
-/** The detail of an error, as much of it as a close frame holds: 123 bytes. */
-function reasonOf({ detail = '' }: HttpError): string {
-  const bytes = Buffer.from(detail);
-  if (bytes.length <= 123) return detail;
-  // A character cut in two decodes to U+FFFD, which is left out.
-  return bytes
-    .subarray(0, 123)
-    .toString()
-    .replace(/\uFFFD$/, '');
 }

@@ -32,7 +32,11 @@ export interface Member {
 /** Whose connections are to end. */
 export type RevokeTarget = { user: string } | { session: string };
 
-/** What processes tell one another. The one in memory answers at once; others may take their time. */
+/**
+ * What processes tell one another. The one in memory answers at once; others may take their time, but do what
+ * they are asked for one topic in the order in which they are asked, and hand its messages on in theirs. Cursors
+ * are those of `cursor.ts`: the offsets of a topic grow.
+ */
 export interface Broker {
   /** Hands a message to all who have attached to the topic, in all processes, and keeps it within the bounds. */
   publish(topic: string, message: Message, bounds: HistoryBounds | undefined): void | Promise<void>;

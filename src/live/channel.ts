@@ -39,14 +39,12 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
     if (schema !== undefined) check(schema, value, this.name);
     this.#topics.counters.published++;
     if (valuePublished.hasSubscribers) valuePublished.publish({ channel: this, value });
-    void this.#topics.broker.publish(this.name, messageOf(value), this.#bounds);
-    const failure = this.#topics.get(this.name)?.takeFailure();
-    if (failure !== undefined) throw failure.error;
+    this.#topics.publish(this.name, messageOf(value), this.#bounds);
   }
 
   /** The connection reads the channel from now on: what it missed, then what comes. Call the result to end it. */
   subscribe(connection: Connection): () => void {
-    return this.#topics.open(this.name, this.definition).subscribe(connection);
+    return this.#topics.subscribe(this.name, this.definition, connection);
   }
 
   /** What the channel has kept, oldest first. */

@@ -11,8 +11,8 @@ export class Channels {
   /** @internal */ readonly topics: Topics;
 
   /** @internal */
-  constructor(broker: Broker) {
-    this.topics = new Topics(broker);
+  constructor(broker: Broker, report: (error: unknown) => void) {
+    this.topics = new Topics(broker, report);
   }
 
   /**

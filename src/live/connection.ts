@@ -9,6 +9,7 @@ import { joined, type Frame } from './frame.js';
 import { messageOf } from './message.js';
 import { Session } from './session.js';
 import type { Publication } from './publication.js';
+import { flushSoon } from './turn.js';
 
 /** Why a connection ended: a close code of RFC 6455, for streams too. */
 export interface CloseReason {
@@ -22,8 +23,8 @@ export interface Follower {
   closed(connection: Connection): void;
 }
 
-/** From how many waiting bytes on a reader counts as behind. */
-export const HIGH_WATER = 65_536;
+/** From how many waiting bytes on a reader counts as behind; from half of `limits.buffered` on where that is less. */
+const HIGH_WATER = 65_536;
 
 const READY: Promise<void> = Promise.resolve();
 
@@ -38,12 +39,15 @@ export abstract class Connection {
   alive = true;
   /** @internal Its entry in the index: every connection has one, so it does not follow as others do. */
   entry: { closed(): void } | undefined = undefined;
+  /** @internal Bytes that its subscriptions keep for it until it has caught up. */
+  held = 0;
 
   #id: string | undefined = undefined;
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
   #ready = false;
   #draining = false;
+  #wanted = false;
   #followers: Set<Follower> | undefined = undefined;
   #waiters: (() => void)[] | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
@@ -79,12 +83,22 @@ export abstract class Connection {
 
   /** Bytes that wait for the reader. */
   get buffered(): number {
-    return this.#pendingBytes + this.sink.writableLength;
+    return this.queued + this.held;
   }
 
   /** Whether the reader is so far behind that one should wait for `drained()`. */
   get behind(): boolean {
-    return this.buffered >= HIGH_WATER;
+    return this.queued >= this.highWater;
+  }
+
+  /** @internal From how many queued bytes on the reader is behind. */
+  get highWater(): number {
+    return Math.min(HIGH_WATER, this.context.environment.limits.buffered / 2);
+  }
+
+  /** Bytes that are on their way already. */
+  protected get queued(): number {
+    return this.#pendingBytes + this.sink.writableLength;
   }
 
   /**
@@ -94,7 +108,7 @@ export abstract class Connection {
    */
   send(value: unknown): boolean {
     if (this.closed !== undefined) return false;
-    return this.write(this.format.encode(messageOf(value)));
+    return this.write(this.format.frame(this.format.payload(messageOf(value))));
   }
 
   /** @internal Sends what is sent to many: it is encoded once for all of one format. */
@@ -110,8 +124,15 @@ export abstract class Connection {
     if (!this.behind) return READY;
     return new Promise((resolve) => {
       (this.#waiters ??= []).push(resolve);
-      this.#awaitDrain();
+      this.notify();
     });
+  }
+
+  /** @internal Asks that those who follow be told when the reader has caught up; once. */
+  notify(): void {
+    this.#wanted = true;
+    // What is written later in this turn is waited for as well.
+    if (this.#pending === undefined) this.#awaitDrain();
   }
 
   /** Ends the connection; what was sent before still arrives. */
@@ -166,7 +187,7 @@ export abstract class Connection {
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
   write(frame: Frame): boolean {
     if (this.closed !== undefined) return false;
-    if (this.buffered + frame.length > this.context.environment.limits.buffered) {
+    if (this.queued + frame.length > this.context.environment.limits.buffered) {
       this.overflow();
       return false;
     }
@@ -190,7 +211,7 @@ export abstract class Connection {
     this.#pending = undefined;
     this.#pendingBytes = 0;
     if (!this.sink.destroyed) this.transmit(Array.isArray(pending) ? joined(pending) : pending);
-    if (this.#followers !== undefined && this.behind) this.#awaitDrain();
+    if (this.#wanted) this.#awaitDrain();
   }
 
   /** @internal */
@@ -244,11 +265,19 @@ export abstract class Connection {
     this.#wake();
   }
 
+  /** Calls `then` when what was written has gone. */
+  protected whenSent(then: () => void): void {
+    // Nothing tells of a queue below the stream's own mark, which may be over ours: an empty write comes last in it.
+    if (this.sink.writableNeedDrain) this.sink.once('drain', then);
+    else this.sink.write('', () => then());
+  }
+
   #awaitDrain(): void {
-    if (this.#draining) return;
+    if (this.#draining || !this.#ready) return;
     this.#draining = true;
-    this.sink.once('drain', () => {
+    this.whenSent(() => {
       this.#draining = false;
+      this.#wanted = false;
       this.#wake();
       for (const follower of this.#followers ?? []) follower.drained(this);
     });
@@ -259,17 +288,4 @@ export abstract class Connection {
     this.#waiters = undefined;
     for (const resolve of waiters ?? []) resolve();
   }
-}
-
-let dirty: Connection[] = [];
-
-/** All that one turn of the event loop sends to a connection leaves in one write, when the turn is over. */
-function flushSoon(connection: Connection): void {
-  if (dirty.push(connection) === 1) process.nextTick(flushAll);
-}
-
-function flushAll(): void {
-  const connections = dirty;
-  dirty = [];
-  for (const connection of connections) connection.flush();
 }

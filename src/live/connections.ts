@@ -2,6 +2,7 @@ import type { Context } from '../core/context.js';
 import { HttpError } from '../core/errors.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
 import type { Broker, RevokeTarget } from './broker.js';
+import { closeReason } from './close-reason.js';
 import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Session } from './session.js';
@@ -111,6 +112,8 @@ export class Connections implements Iterable<Connection> {
 
   /** @internal The connection is open. */
   add(connection: Connection, admission: Admission): void {
+    // It may have ended while its head was sent: it would never leave.
+    if (connection.closed !== undefined) return admission.withdraw();
     const entry = admission as Entry;
     entry.connection = connection;
     entry.spoke = this.heartbeat.add(connection);
@@ -148,8 +151,8 @@ export class Connections implements Iterable<Connection> {
   #revoked(target: RevokeTarget, reason: string): void {
     const entries = 'user' in target ? this.#byUser.get(target.user) : this.#bySession.get(target.session);
     for (const entry of Array.from(entries ?? [])) {
-      entry.revoked = reason;
-      entry.connection?.close(3000, reason);
+      entry.revoked = closeReason(reason);
+      entry.connection?.close(3000, entry.revoked);
     }
   }
 }

@@ -24,6 +24,14 @@ export function formatCursor({ epoch, nonce, offset }: Position): string {
   return `${epoch}.${nonce}.${offset.toString(36)}`;
 }
 
+/** Whether a message comes after a cursor of its channel. Those of another life are after all of this one. */
+export function isAfter(id: string | undefined, cursor: string): boolean {
+  if (id === undefined) return true;
+  const [one, other] = [parseCursor(id), parseCursor(cursor)];
+  if (one === undefined || other === undefined || one.epoch !== other.epoch) return id !== cursor;
+  return one.offset > other.offset;
+}
+
 /** Undefined for what is no cursor of ours. */
 export function parseCursor(text: string): Position | undefined {
   const match = FORM.exec(text);

@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context } from '../core/context.js';
-import { Connection } from './connection.js';
+import { Connection, type CloseReason } from './connection.js';
 import { eventStream, HEARTBEAT_COMMENT } from './format.js';
 import type { Frame } from './frame.js';
 import { Message } from './message.js';
@@ -10,6 +10,9 @@ import { Message } from './message.js';
 export class EventStream extends Connection {
   readonly kind = 'sse';
   #raw: Writable | undefined = undefined;
+  #opened = false;
+  /** How it is to end once its head is sent. */
+  #farewell: CloseReason | undefined = undefined;
 
   constructor(context: Context) {
     super(context, eventStream);
@@ -39,7 +42,9 @@ export class EventStream extends Connection {
     // Where nothing has put itself between, a chunk is framed here, and events of one turn are one write.
     const plain = response.chunkedEncoding && response.write === ServerResponse.prototype.write;
     if (plain && response.socket !== null) this.#raw = response.socket;
+    this.#opened = true;
     this.ready();
+    if (this.#farewell !== undefined) this.close(this.#farewell.code, this.#farewell.reason);
   }
 
   /** @internal The method failed before the head: the stream never opened. */
@@ -50,11 +55,19 @@ export class EventStream extends Connection {
   /** Ends the stream. A reason is told by an `end` event, so that the reader need not come back. */
   close(code = 1000, reason = ''): void {
     if (this.closed !== undefined) return;
-    const { response } = this.context;
-    if (code !== 1000) this.write(eventStream.encode(new Message({ code, reason }, 'end')));
+    if (!this.#opened) {
+      this.#farewell ??= { code, reason };
+      return;
+    }
+    if (code !== 1000) super.write(end({ code, reason }));
     this.flush();
     this.finish({ code, reason });
-    if (response.headersSent) response.end();
+    this.context.response.end();
+  }
+
+  /** @internal */
+  override write(frame: Frame): boolean {
+    return this.#farewell === undefined && super.write(frame);
   }
 
   override beat(): boolean {
@@ -108,6 +121,10 @@ function write(sink: Writable, frames: Frame | readonly Frame[]): void {
     if (typeof frame === 'string') sink.write(frame, 'latin1');
     else sink.write(frame);
   }
+}
+
+function end(reason: CloseReason): Frame {
+  return eventStream.frame(eventStream.payload(new Message(reason, 'end')));
 }
 
 function textOf(value: string | string[] | undefined): string | undefined {

@@ -18,15 +18,15 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     private readonly onFull: OnFull<T>,
   ) {}
 
-  deliver({ message }: Publication): void {
-    const value = message.value as T;
+  deliver(publication: Publication): void {
+    const value = publication.message.value as T;
     if (this.#waiter !== undefined) {
       const waiter = this.#waiter;
       this.#waiter = undefined;
       waiter({ done: false, value });
       return;
     }
-    const key = typeof this.onFull === 'object' ? this.onFull.key(value) : this.#serial++;
+    const key = this.#keyOf(publication, value);
     if (this.#held.delete(key)) this.source.skipped(0, 1);
     this.#held.set(key, value);
     if (this.#held.size <= CAPACITY) return;
@@ -58,6 +58,16 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     this.#held.clear();
     this.#end();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #keyOf(publication: Publication, value: T): unknown {
+    if (typeof this.onFull !== 'object') return this.#serial++;
+    try {
+      return this.onFull.key(value);
+    } catch (error) {
+      publication.failure ??= { error };
+      return publication;
+    }
   }
 
   #end(): void {

@@ -4,30 +4,33 @@ import type { Message } from './message.js';
 
 /** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
 export interface Format {
-  /** The message as it stands on the wire. */
-  encode(message: Message): Frame;
-  /** The message without its frame. */
+  /** The message without its frame. @throws what the encoder throws. */
   payload(message: Message): string | Uint8Array;
+  /** The payload as it stands on the wire. */
+  frame(payload: string | Uint8Array): Frame;
 }
 
 /** An event stream, in the format of the HTML standard, section 9.2.5. */
 export const eventStream: Format = {
-  encode(message) {
-    const text = fields(message);
-    return Buffer.byteLength(text) === text.length ? text : Buffer.from(text);
-  },
   payload: fields,
+  frame(payload) {
+    if (typeof payload !== 'string') return Buffer.from(payload);
+    return Buffer.byteLength(payload) === payload.length ? payload : Buffer.from(payload);
+  },
 };
 
 /** A comment, which keeps proxies from taking a quiet stream for a dead one. */
 export const HEARTBEAT_COMMENT: Frame = ':\n\n';
 
-/** Bare values on a socket: text as text, bytes as bytes, all else by the codec. */
+const bare = bareBy(json);
+const bareByCodec = new WeakMap<Codec, Format>();
+
+/** Bare values on a socket: text as text, bytes as bytes, all else by the codec. Routes of one codec share one. */
 export function bareFormat(codec: Codec | undefined): Format {
-  return socketFormat(({ value }) => {
-    if (typeof value === 'string' || value instanceof Uint8Array) return value;
-    return codec === undefined ? json(value) : codec.encode(value);
-  });
+  if (codec === undefined) return bare;
+  let format = bareByCodec.get(codec);
+  if (format === undefined) bareByCodec.set(codec, (format = bareBy((value) => codec.encode(value))));
+  return format;
 }
 
 /** The subprotocol `coequal.events`: the fields of an event stream, as JSON. */
@@ -66,12 +69,12 @@ function fields({ value, event, id, retry }: Message): string {
   return `${text}\n`;
 }
 
+function bareBy(encode: (value: unknown) => string | Uint8Array): Format {
+  return socketFormat(({ value }) =>
+    typeof value === 'string' || value instanceof Uint8Array ? value : encode(value),
+  );
+}
+
 function socketFormat(payload: (message: Message) => string | Uint8Array): Format {
-  return {
-    payload,
-    encode(message) {
-      const data = payload(message);
-      return typeof data === 'string' ? textFrame(data) : binaryFrame(data);
-    },
-  };
+  return { payload, frame: (data) => (typeof data === 'string' ? textFrame(data) : binaryFrame(data)) };
 }

@@ -5,7 +5,7 @@ import { Message } from './message.js';
 export interface HistoryBounds {
   /** Messages. */
   readonly messages: number;
-  /** Bytes of their JSON text. */
+  /** Bytes: of text, of bytes, or of JSON text. What has no JSON form counts for nothing. */
   readonly bytes: number;
   /** Milliseconds. */
   readonly age: number;
@@ -44,7 +44,7 @@ export class History {
 
   append(offset: number, message: Message): void {
     // Only a bound in bytes is worth the encoding.
-    const bytes = this.bounds.bytes === Infinity ? 0 : Buffer.byteLength(json(message.value));
+    const bytes = this.bounds.bytes === Infinity ? 0 : sizeOf(message.value);
     this.#kept.push({ offset, message, bytes, at: this.now() });
     this.#bytes += bytes;
     this.#trim();
@@ -73,5 +73,16 @@ export class History {
       this.#kept = this.#kept.slice(this.#head);
       this.#head = 0;
     }
+  }
+}
+
+function sizeOf(value: unknown): number {
+  if (value instanceof Uint8Array) return value.byteLength;
+  try {
+    return Buffer.byteLength(typeof value === 'string' ? value : json(value));
+  } catch (error) {
+    // Readers of other formats receive it all the same; who cannot encode it tells the publisher.
+    if (error instanceof Error) return 0;
+    throw error;
   }
 }

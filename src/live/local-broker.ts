@@ -3,12 +3,16 @@ import { formatCursor, newEpoch, nonceOf, parseCursor } from './cursor.js';
 import { History, type HistoryBounds } from './history.js';
 import { Message } from './message.js';
 
+const SWEEP = 1_000;
+
 /** The broker of a single process: in memory, and at once. */
 export class LocalBroker implements Broker {
   readonly #epoch = newEpoch();
   readonly #receivers = new Map<string, (message: Message) => void>();
   readonly #histories = new Map<string, History>();
   readonly #present = new Map<string, Map<string, { member: Member; connections: number }>>();
+  /** From how many histories on those that time has emptied are looked for. */
+  #sweepAt = SWEEP;
   readonly #revokers: ((target: RevokeTarget, reason: string) => void)[] = [];
   /** One count for all channels: a channel that is forgotten and comes back never repeats an offset. */
   #offset = 0;
@@ -33,10 +37,7 @@ export class LocalBroker implements Broker {
 
   detach(topic: string): void {
     this.#receivers.delete(topic);
-    const history = this.#histories.get(topic);
-    if (history === undefined || !history.empty) return;
-    this.#forgotten = Math.max(this.#forgotten, history.trimmed);
-    this.#histories.delete(topic);
+    this.#forget(topic);
   }
 
   replay(topic: string, cursor: string | undefined): Replay {
@@ -95,10 +96,25 @@ export class LocalBroker implements Broker {
   #history(topic: string, bounds: HistoryBounds): History {
     let history = this.#histories.get(topic);
     if (history === undefined) {
+      if (this.#histories.size >= this.#sweepAt) this.#sweep();
       history = new History(bounds, this.#forgotten, this.now);
       this.#histories.set(topic, history);
     }
     return history;
+  }
+
+  /** An empty history costs nothing, if nobody reads the channel. */
+  #forget(topic: string): void {
+    const history = this.#histories.get(topic);
+    if (history === undefined || !history.empty || this.#receivers.has(topic)) return;
+    this.#forgotten = Math.max(this.#forgotten, history.trimmed);
+    this.#histories.delete(topic);
+  }
+
+  /** Each is looked at again only when there are twice as many: the cost is shared by those that came. */
+  #sweep(): void {
+    for (const topic of this.#histories.keys()) this.#forget(topic);
+    this.#sweepAt = Math.max(SWEEP, this.#histories.size * 2);
   }
 
   #trimmed(topic: string): number {

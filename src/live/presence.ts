@@ -1,4 +1,3 @@
-import { isThenable } from '../core/thenable.js';
 import { defineChannel } from './channel-definition.js';
 import type { Connection } from './connection.js';
 import { Message } from './message.js';
@@ -17,12 +16,10 @@ export class Presence {
   /** Sends the connection who is there (`present`), and from then on who comes (`join`) and goes (`leave`). */
   subscribe(connection: Connection): () => void {
     const name = presenceTopic(this.channel);
-    const end = this.topics.open(name, Comings).subscribe(connection);
-    const present = this.topics.broker.members(name);
-    const send = (members: unknown): void =>
-      void connection.send(new Message({ type: 'present', members }, 'present'));
-    if (isThenable(present)) void present.then(send);
-    else send(present);
-    return end;
+    const { broker } = this.topics;
+    return this.topics.subscribe(name, Comings, connection, (subscription) => ({
+      read: () => broker.members(name),
+      begin: (members) => subscription.greet(new Message({ type: 'present', members }, 'present')),
+    }));
   }
 }

@@ -4,7 +4,7 @@ import type { Context } from '../core/context.js';
 import { isThenable } from '../core/thenable.js';
 import { Connection } from './connection.js';
 import { messageOf } from './message.js';
-import { Publication } from './publication.js';
+import type { Publication } from './publication.js';
 import { PING, type Frame } from './frame.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Inbox, type RawMessage } from './inbox.js';
@@ -33,6 +33,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #inbox: Inbox;
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
+  #afterSent: (() => void) | undefined = undefined;
   #farewell: { code: number; reason: string } | undefined = undefined;
 
   /** @internal */
@@ -67,25 +68,15 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
     if (this.#farewell !== undefined) return false;
-    return this.#compressed ? this.deliver(new Publication(messageOf(value))) : super.send(value);
+    return this.#compressed ? this.#compress(this.format.payload(messageOf(value))) : super.send(value);
   }
 
-  /** @internal With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
+  /** @internal */
   override deliver(publication: Publication): boolean {
+    if (this.#farewell !== undefined) return false;
     if (!this.#compressed) return super.deliver(publication);
-    if (this.closed !== undefined || this.#farewell !== undefined) return false;
-    const payload = this.format.payload(publication.message);
-    if (this.buffered + payload.length > this.context.environment.limits.buffered) {
-      this.overflow();
-      return false;
-    }
-    this.flush();
-    this.raw.send(payload, { compress: true });
-    return !this.behind;
-  }
-
-  override get buffered(): number {
-    return this.#compressed ? this.raw.bufferedAmount : super.buffered;
+    const payload = publication.payload(this.format);
+    return payload !== undefined && this.#compress(payload);
   }
 
   /** @internal */
@@ -182,6 +173,37 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   protected override get sink(): Duplex {
     return this.#stream;
+  }
+
+  protected override get queued(): number {
+    return this.#compressed ? this.raw.bufferedAmount : super.queued;
+  }
+
+  protected override whenSent(then: () => void): void {
+    if (this.#compressed && this.raw.bufferedAmount > 0) this.#afterSent = then;
+    else super.whenSent(then);
+  }
+
+  /** With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
+  #compress(payload: string | Uint8Array): boolean {
+    if (this.closed !== undefined) return false;
+    const { counters, limits } = this.context.environment;
+    if (this.queued + Buffer.byteLength(payload) > limits.buffered) {
+      this.overflow();
+      return false;
+    }
+    this.flush();
+    counters.messagesOut++;
+    this.raw.send(payload, { compress: true }, () => this.#sent());
+    return !this.behind;
+  }
+
+  /** What is being compressed is no stream's yet: only its own end tells that the reader has caught up. */
+  #sent(): void {
+    const then = this.#afterSent;
+    if (then === undefined || this.behind) return;
+    this.#afterSent = undefined;
+    then();
   }
 
   protected override overflow(): void {

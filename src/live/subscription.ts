@@ -1,6 +1,7 @@
 import type { Replay } from './broker.js';
 import type { OnFull } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';
+import { isAfter } from './cursor.js';
 import { Message } from './message.js';
 import { Publication } from './publication.js';
 
@@ -25,6 +26,9 @@ export class Subscription implements Subscriber, Follower {
   #serial = 0;
   /** What came while the history was read. */
   #early: Publication[] | undefined = undefined;
+  /** Up to where the history went that was read meanwhile: what comes late and is not after it is known. */
+  #covered: string | undefined = undefined;
+  #ended = false;
   /** Runs once, when the subscription is over. */
   onEnd: (() => void) | undefined = undefined;
 
@@ -43,21 +47,29 @@ export class Subscription implements Subscriber, Follower {
 
   /** Sends what the reader missed, and says so if something is missing; then what came in the meantime. */
   begin({ messages, gap, top }: Replay): void {
-    const early = this.#early ?? [];
+    if (this.#ended) return;
+    const early = this.#early;
     this.#early = undefined;
     const fitting = this.#fitting(messages);
     const reason = fitting.length < messages.length ? (gap ?? 'limit') : gap;
     if (this.connection.resumable) {
       if (reason !== undefined) this.connection.send(new Message({ reason }, 'gap'));
       // Without data it is no event: it only tells where the reader is, should it receive nothing else.
-      if (messages.length === 0) this.connection.send(new Message(undefined, undefined, top));
+      if (fitting.length === 0) this.connection.send(new Message(undefined, undefined, top));
     }
-    const seen = new Set<string | undefined>();
-    for (const publication of fitting) {
-      seen.add(publication.message.id);
-      this.deliver(publication);
-    }
-    for (const publication of early) if (!seen.has(publication.message.id)) this.deliver(publication);
+    for (const publication of fitting) this.deliver(publication);
+    if (early === undefined) return;
+    this.#covered = top;
+    for (const publication of early) this.deliver(publication);
+  }
+
+  /** Sends a message before what came in the meantime. */
+  greet(message: Message): void {
+    if (this.#ended) return;
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    this.deliver(new Publication(message));
+    for (const publication of early) this.deliver(publication);
   }
 
   deliver(publication: Publication): void {
@@ -65,8 +77,12 @@ export class Subscription implements Subscriber, Follower {
       this.#early.push(publication);
       return;
     }
+    if (this.#covered !== undefined) {
+      if (!isAfter(publication.message.id, this.#covered)) return;
+      this.#covered = undefined;
+    }
     if (this.#held !== undefined) this.#hold(publication);
-    else if (this.onFull === 'close' || !this.connection.behind) this.connection.deliver(publication);
+    else if (this.onFull === 'close' || this.#fits(publication)) this.connection.deliver(publication);
     else this.#hold(publication);
   }
 
@@ -79,29 +95,34 @@ export class Subscription implements Subscriber, Follower {
   drained(): void {
     const held = this.#held;
     if (held === undefined) return;
+    if (this.connection.behind) return this.connection.notify();
     if (this.#missed > 0) {
       const missed = this.#missed;
       this.#missed = 0;
-      this.connection.send(new Message({ missed }, 'missed'));
+      this.connection.deliver(new Publication(new Message({ missed }, 'missed')));
     }
     for (const [key, publication] of held) {
-      if (this.connection.behind) return;
+      if (this.connection.behind) return this.connection.notify();
       held.delete(key);
-      this.#heldBytes -= this.#size(publication);
+      this.#weigh(-this.#size(publication));
       this.connection.deliver(publication);
     }
     this.#held = undefined;
   }
 
   closed(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.#held = undefined;
+    this.#early = undefined;
+    this.#weigh(-this.#heldBytes);
     this.onEnd?.();
     this.source.remove(this);
   }
 
   /** The latest messages, as many as half of what may wait for the reader: a longer history would close it. */
   #fitting(messages: readonly Message[]): Publication[] {
-    let room = this.connection.context.environment.limits.buffered / 2;
+    let room = this.#limit / 2;
     const fitting: Publication[] = [];
     for (const message of messages.toReversed()) {
       const publication = new Publication(message);
@@ -112,25 +133,54 @@ export class Subscription implements Subscriber, Follower {
     return fitting.reverse();
   }
 
+  /** Whether the reader can be sent it now: a policy that keeps connections is not to fill one over its limit. */
+  #fits(publication: Publication): boolean {
+    const { connection } = this;
+    return !connection.behind && this.#size(publication) <= this.#limit - connection.highWater;
+  }
+
+  get #limit(): number {
+    return this.connection.context.environment.limits.buffered;
+  }
+
   #hold(publication: Publication): void {
+    const { connection } = this;
+    if (this.#held === undefined) connection.notify();
     const held = (this.#held ??= new Map<unknown, Publication>());
-    const key =
-      typeof this.onFull === 'object' ? this.onFull.key(publication.message.value as never) : this.#serial++;
+    const key = this.#keyOf(publication);
     const older = held.get(key);
     if (older !== undefined) {
       held.delete(key);
-      this.#heldBytes -= this.#size(older);
+      this.#weigh(-this.#size(older));
       this.source.skipped(0, 1);
     }
     held.set(key, publication);
-    this.#heldBytes += this.#size(publication);
+    this.#weigh(this.#size(publication));
+    // What is on its way counts, too: all that waits for one reader is within the limit.
+    const most = this.#limit - connection.highWater;
     for (const [oldest, dropped] of held) {
-      if (this.#heldBytes <= this.connection.context.environment.limits.buffered) break;
+      if (connection.buffered <= this.#limit && this.#heldBytes <= most) break;
       held.delete(oldest);
-      this.#heldBytes -= this.#size(dropped);
+      this.#weigh(-this.#size(dropped));
       this.#missed++;
       this.source.skipped(1, 0);
     }
+  }
+
+  #keyOf(publication: Publication): unknown {
+    if (typeof this.onFull !== 'object') return this.#serial++;
+    try {
+      return this.onFull.key(publication.message.value as never);
+    } catch (error) {
+      // Nothing is the same as what has no key; its publisher is told.
+      publication.failure ??= { error };
+      return publication;
+    }
+  }
+
+  #weigh(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.connection.held += bytes;
   }
 
   #size(publication: Publication): number {

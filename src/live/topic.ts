@@ -19,8 +19,14 @@ export interface ChannelCounters {
 export class Topics {
   readonly counters: ChannelCounters = { published: 0, dropped: 0, conflated: 0 };
   readonly #topics = new Map<string, Topic>();
+  /** What is being published now, so that its publisher is told of what fails with it. */
+  #publishing: { failure: { error: unknown } | undefined } | undefined = undefined;
 
-  constructor(readonly broker: Broker) {}
+  constructor(
+    readonly broker: Broker,
+    /** Tells the operator of what fails while nobody waits for it. */
+    readonly report: (error: unknown) => void,
+  ) {}
 
   get size(): number {
     return this.#topics.size;
@@ -39,17 +45,56 @@ export class Topics {
     return topic;
   }
 
+  /** A connection that is over reads nothing: it would never leave. */
+  subscribe(
+    name: string,
+    definition: ChannelDefinition<never>,
+    connection: Connection,
+    opening?: Opening,
+  ): () => void {
+    if (connection.closed !== undefined) return () => undefined;
+    return this.open(name, definition).subscribe(connection, opening);
+  }
+
+  /** @throws what an encoder has thrown; readers of other formats have received the message. */
+  publish(name: string, message: Message, bounds: HistoryBounds | undefined): void {
+    const outer = this.#publishing;
+    const publishing = (this.#publishing = { failure: undefined as { error: unknown } | undefined });
+    try {
+      this.settle(this.broker.publish(name, message, bounds));
+    } finally {
+      this.#publishing = outer;
+    }
+    if (publishing.failure !== undefined) throw publishing.failure.error;
+  }
+
+  /** A message could not be sent to all. Where it has come from afar, its publisher is out of reach. */
+  failed(failure: { error: unknown }): void {
+    if (this.#publishing === undefined) this.report(failure.error);
+    else this.#publishing.failure ??= failure;
+  }
+
   close(name: string): void {
     this.#topics.delete(name);
-    void this.broker.detach(name);
+    this.settle(this.broker.detach(name));
+  }
+
+  /** Goes on with what the broker answers, at once where it does so at once. */
+  settle<T>(value: T | Promise<T>, then?: (value: T) => void): void {
+    if (!isThenable(value)) then?.(value);
+    else (value as Promise<T>).then(then).catch((error: unknown) => this.report(error));
   }
 }
+
+/** How a subscription begins: what is read first, and what is made of it. */
+export type Opening = (subscription: Subscription) => { read(): unknown; begin(value: never): void };
 
 /** The readers of one channel in this process. */
 export class Topic implements Source {
   readonly #subscribers = new Set<Subscriber>();
   readonly #bounds: HistoryBounds | undefined;
-  #failure: { error: unknown } | undefined = undefined;
+  /** The broker has been asked, and has not answered yet. */
+  #attaching: Promise<void> | undefined = undefined;
 
   constructor(
     readonly name: string,
@@ -57,38 +102,27 @@ export class Topic implements Source {
     private readonly topics: Topics,
   ) {
     this.#bounds = boundsOf(definition.options.history);
-    void topics.broker.attach(name, (message) => this.#receive(message));
+    const attached = topics.broker.attach(name, (message) => this.#receive(message));
+    if (isThenable(attached)) this.#attaching = attached as Promise<void>;
   }
 
   get size(): number {
     return this.#subscribers.size;
   }
 
-  /** What the encoder threw at the last message, for its publisher; once. */
-  takeFailure(): { error: unknown } | undefined {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure;
-  }
-
   /** Subscribes first, then reads the history, then merges: nothing is lost or doubled in between. */
-  subscribe(connection: Connection): () => void {
+  subscribe(connection: Connection, opening?: Opening): () => void {
     const subscription = new Subscription(connection, this, this.definition.options.onFull ?? 'close');
     this.#subscribers.add(subscription);
-    subscription.onEnd = this.#join(connection);
-    const end = (): void => subscription.end();
-    if (this.#bounds === undefined) return end;
-    const replay = this.topics.broker.replay(this.name, connection.cursor, this.#bounds);
-    if (isThenable(replay)) {
-      subscription.pause();
-      (replay as Promise<Replay>).then(
-        (later) => subscription.begin(later),
-        () => connection.close(1013, 'the history cannot be read'),
-      );
-    } else {
-      subscription.begin(replay as Replay);
+    try {
+      subscription.onEnd = this.#join(connection);
+    } catch (error) {
+      subscription.end();
+      throw error;
     }
-    return end;
+    if (opening !== undefined) this.#begin(subscription, opening(subscription));
+    else this.#begin(subscription, this.#history(subscription));
+    return () => subscription.end();
   }
 
   feed(): Feed<never> {
@@ -110,7 +144,30 @@ export class Topic implements Source {
   #receive(message: Message): void {
     const publication = new Publication(message);
     for (const subscriber of this.#subscribers) subscriber.deliver(publication);
-    this.#failure = publication.failure;
+    if (publication.failure !== undefined) this.topics.failed(publication.failure);
+  }
+
+  #history(subscription: Subscription): ReturnType<Opening> | undefined {
+    const bounds = this.#bounds;
+    if (bounds === undefined) return undefined;
+    return {
+      read: () => this.topics.broker.replay(this.name, subscription.connection.cursor, bounds),
+      begin: (replay: Replay) => subscription.begin(replay),
+    };
+  }
+
+  #begin(subscription: Subscription, opening: ReturnType<Opening> | undefined): void {
+    if (opening === undefined && this.#attaching === undefined) return;
+    // What is read before the broker has attached ends before what it hands on begins.
+    const value =
+      this.#attaching === undefined ? opening?.read() : this.#attaching.then(() => opening?.read());
+    if (!isThenable(value)) return opening?.begin(value as never);
+    if (opening !== undefined) subscription.pause();
+    const begun = value.then((later) => opening?.begin(later as never));
+    void (begun as Promise<void>).catch((error: unknown) => {
+      this.topics.report(error);
+      subscription.connection.close(1013, 'the channel cannot be read');
+    });
   }
 
   /** Tells who is there, where the channel has a presence; a user with several connections comes and goes once. */
@@ -122,14 +179,14 @@ export class Topic implements Source {
     const topic = presenceTopic(this.name);
     const member = { id, info: presence(connection.user as never) };
     const announce = (type: 'join' | 'leave') => (is: boolean) => {
-      if (is) void broker.publish(topic, new Message({ type, ...member }, type), undefined);
+      if (is) this.topics.publish(topic, new Message({ type, ...member }, type), undefined);
     };
-    settle(broker.join(topic, member), announce('join'));
+    this.topics.settle(broker.join(topic, member), announce('join'));
     let left = false;
     return () => {
       if (left) return;
       left = true;
-      settle(broker.leave(topic, id), announce('leave'));
+      this.topics.settle(broker.leave(topic, id), announce('leave'));
     };
   }
 }
@@ -137,9 +194,4 @@ export class Topic implements Source {
 /** The topic on which a channel's comings and goings are told. */
 export function presenceTopic(name: string): string {
   return `${name}#presence`;
-}
-
-function settle<T>(value: T | Promise<T>, then: (value: T) => void): void {
-  if (isThenable(value)) void (value as Promise<T>).then(then);
-  else then(value);
 }

@@ -56,7 +56,7 @@ function line({ user, name, kind, path, opened, buffered }) {
   const button = document.createElement('button');
   button.textContent = 'Revoke';
   button.dataset.user = user;
-  button.addEventListener('click', () => request('POST', '/operator/revoke', { user }));
+  button.addEventListener('click', () => void request('POST', '/operator/revoke', { user }));
   row.insertCell().append(button);
   return row;
 }
