@@ -55,6 +55,7 @@ export class App {
   readonly #heartbeat: Heartbeat;
   readonly #pending = new Set<Promise<unknown>>();
   readonly #sockets = new Set<Socket>();
+  #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #stopSignals: (() => void) | undefined = undefined;
 
@@ -104,9 +105,12 @@ export class App {
     port: number;
     url: string;
   }> {
-    if (this.#closing !== undefined) throw new Error('the application has been closed');
+    if (this.#isClosing()) throw new Error('the application has been closed');
     this.server.listen(port, host);
-    await once(this.server, 'listening');
+    this.#starting = once(this.server, 'listening');
+    await this.#starting;
+    // Closed meanwhile: the end has waited for this, and goes on.
+    if (this.#isClosing()) throw new Error('the application has been closed');
     if (signals) this.#stopSignals = this.#endBySignals();
     const { port: taken, family, address } = this.server.address() as AddressInfo;
     const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address)
@@ -156,6 +160,8 @@ export class App {
     const { inFlight, handshakes } = this.#dispatcher;
     this.#dispatcher.drain();
     connections.drain();
+    // A server that is about to listen cannot be closed yet; one that fails to need not be.
+    await this.#starting?.catch(() => undefined);
     await closeWithin(grace, {
       server,
       sockets: this.#sockets,
@@ -169,6 +175,10 @@ export class App {
     this.#stopSignals?.();
     await broker.close();
     await this.#injection.dispose(logger);
+  }
+
+  #isClosing(): boolean {
+    return this.#closing !== undefined;
   }
 
   #endBySignals(): () => void {

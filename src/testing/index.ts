@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+
 // Before anything that loads tsyringe, which demands it.
 import 'reflect-metadata';
 
