@@ -122,6 +122,10 @@ export class SocketRoute implements Conversation {
     if (this.method.calls !== undefined && !this.#takesSocket) socket.listen();
   }
 
+  isCall(message: RawMessage): boolean {
+    return this.#takesSocket && this.method.calls?.recognises(message) === true;
+  }
+
   receive(socket: Socket, message: RawMessage): unknown {
     const { context } = socket;
     context.environment.counters.messagesIn++;

@@ -16,6 +16,8 @@ export class Peer extends WebSocket {
 
 /** What a socket does with its messages. */
 export interface Conversation {
+  /** Whether a message is a call, which goes past a loop over the messages. */
+  isCall(message: RawMessage): boolean;
   /** Handles one message; the next one waits until it is done. */
   receive(socket: Socket, message: RawMessage): unknown;
   /** Turns a message into a value, for those who iterate over the socket. */
@@ -31,6 +33,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly raw: Peer;
   readonly #stream: Duplex;
   readonly #inbox: Inbox;
+  #calls: Inbox | undefined = undefined;
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
@@ -162,7 +165,18 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** @internal */
   receive(data: Buffer, binary: boolean): void {
     this.alive = true;
-    this.#inbox.push({ data, binary });
+    const message = { data, binary };
+    if (this.#conversation.isCall(message)) this.#callsOf().push(message);
+    else this.#inbox.push(message);
+  }
+
+  /** Calls have a line of their own: the loop may not ask for its next message until one of them is answered. */
+  #callsOf(): Inbox {
+    if (this.#calls === undefined) {
+      this.#calls = new Inbox(this);
+      this.#calls.open();
+    }
+    return this.#calls;
   }
 
   /** @internal */
