@@ -65,12 +65,12 @@ export class Calls {
     if (requests.length === 0 || requests.length > MAX_BATCH) {
       return this.#send(socket, failure(null, INVALID_REQUEST, `A batch has 1 to ${MAX_BATCH} calls`));
     }
-    const answers: Answer[] = [];
+    const answers: string[] = [];
     for (const request of requests) {
       const answer = await this.#call(socket, request, true);
-      if (answer !== undefined) answers.push(answer);
+      if (answer !== undefined) answers.push(this.#text(socket, answer));
     }
-    if (answers.length > 0) socket.send(json(answers));
+    if (answers.length > 0) socket.send(`[${answers.join()}]`);
   }
 
   /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
@@ -113,14 +113,16 @@ export class Calls {
   }
 
   #send(socket: Socket, answer: Answer | undefined): void {
-    if (answer === undefined) return;
-    let text: string;
+    if (answer !== undefined) socket.send(this.#text(socket, answer));
+  }
+
+  /** The JSON of an answer; of an error, where its result has none. */
+  #text(socket: Socket, answer: Answer): string {
     try {
-      text = json(answer);
+      return json(answer);
     } catch (error) {
-      text = json(errorAnswer(socket.context, answer.id, error));
+      return json(errorAnswer(socket.context, answer.id, error));
     }
-    socket.send(text);
   }
 }
 

@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { inject, injectable, Lifecycle, scoped } from 'tsyringe';
@@ -51,7 +52,7 @@ async function ask(server: TestServer, ...lines: string[]): Promise<RawAnswer> {
   return opening;
 }
 
-describe('the opening handshake', () => {
+describe('an opening handshake', () => {
   const server = serve({ controllers: [Plain], logger: false });
 
   const table: [name: string, status: number, line: string, lines: string[]][] = [
@@ -114,7 +115,7 @@ describe('the opening handshake', () => {
     ['for a path without anything', 404, 'GET /nowhere HTTP/1.1', fields()],
   ];
   for (const [name, status, line, lines] of table) {
-    it(`is answered by ${status} ${name}`, async () => {
+    it(`${name} is answered by ${status}`, async () => {
       const answer = await ask(server, line, ...lines);
 
       expect(answer.status).to.equal(status);

@@ -1,10 +1,12 @@
+import 'reflect-metadata';
 import { expect } from 'chai';
+import jsonRpc, { type JSONRPCClient, type JSONRPCResponse } from 'json-rpc-2.0';
+import { inject, injectable, Lifecycle, scoped } from 'tsyringe';
 import {
-  attribute,
-  Attr,
   Body,
   Connection,
   Controller,
+  Ctx,
   HttpError,
   Post,
   Rpc,
@@ -13,181 +15,128 @@ import {
   UseMiddleware,
   WebSocket,
   type Context,
-  type Middleware,
+  type Next,
 } from 'coequal';
 import { serve, type TestSocket } from 'coequal/testing';
-import { JSONRPCClient, type JSONRPCResponse } from 'json-rpc-2.0';
-import { Lifecycle, scoped, injectable } from 'tsyringe';
 import { z } from 'zod';
+import { deferred, until, type Deferred } from '../support/deferred.js';
+import { recorder } from '../support/recorder.js';
 
-const Plan = attribute<string>('plan');
-const Sum = z.object({ a: z.number(), b: z.number() });
-
-const made: number[] = [];
-const disposed: number[] = [];
-
-@scoped(Lifecycle.ContainerScoped)
-class Unit {
-  static count = 0;
-  readonly number = ++Unit.count;
-  constructor() {
-    made.push(this.number);
-  }
-  dispose(): void {
-    disposed.push(this.number);
-  }
+/** An answer as it came: a test looks at the member that it expects. */
+interface Answer {
+  readonly id: unknown;
+  readonly result: unknown;
+  readonly error: { readonly code: number; readonly message: string; readonly data: unknown };
 }
 
-const wrapped: string[] = [];
-const gates = new Map<string, () => void>();
+const Pair = z.object({ a: z.number(), b: z.number() });
 
-const signIn: Middleware = (ctx, next) => {
-  ctx.user = { id: 'ada' };
-  ctx.attributes.set(Plan, 'gold');
-  return next();
-};
+const state = { log: [] as string[], gates: new Map<string, Deferred<void>>(), contexts: [] as Context[] };
 
-async function around(ctx: Context, next: () => Promise<void>): Promise<void> {
-  wrapped.push(`before ${(ctx.user as { id: string }).id} ${String(ctx.attributes.get(Plan))}`);
+async function counted(ctx: Context, next: Next): Promise<void> {
+  state.contexts.push(ctx);
+  state.log.push('before');
+  if ((ctx.user as { banned?: boolean } | undefined)?.banned === true)
+    throw new HttpError(403, 'you are banned');
   await next();
-  wrapped.push('after');
+  state.log.push('after');
 }
 
-@Controller('/desk')
-@UseMiddleware(signIn)
-class Desk {
-  @WebSocket()
-  open() {}
+@Controller('/calls')
+class Calls {
+  @WebSocket() open(@Ctx() ctx: Context): void {
+    ctx.attributes.set('opened', 'yes');
+  }
 
-  @Rpc('sum')
-  @Post('/sum')
-  sum(@Body(Sum) { a, b }: z.infer<typeof Sum>) {
+  @Rpc() add(@Body(Pair) { a, b }: z.infer<typeof Pair>) {
     return a + b;
   }
-
-  @Rpc()
-  @UseMiddleware(around)
-  who(@User() user: { id: string }, @Attr(Plan) plan: string) {
-    return { user, plan };
+  @Rpc('rooms.list') list(@Body() params: unknown) {
+    return params ?? 'nothing';
   }
-
-  @Rpc('conflict')
-  conflict() {
-    throw new HttpError(409, 'It is taken', { extensions: { by: 'grace' } });
+  @Rpc() nothing(): void {}
+  @Rpc() taken() {
+    throw new HttpError(409, 'taken', { extensions: { by: 'me' } });
   }
-
-  @Rpc('broken')
-  broken() {
-    throw new Error('the password of the database is hunter2');
+  @Rpc() refused() {
+    throw new HttpError(400, 'not like this');
   }
-
-  @Rpc('wait')
-  async wait(@Body(z.object({ name: z.string() })) { name }: { name: string }) {
-    await new Promise<void>((resolve) => gates.set(name, resolve));
-    return name;
+  @Rpc() secret() {
+    throw new Error('the password');
   }
-
-  @Rpc('overlap', { concurrent: true })
-  overlap(@Body(z.object({ name: z.string() })) body: { name: string }) {
-    return this.wait(body);
+  @Rpc() unsendable() {
+    return { big: 1n };
   }
-
-  @Rpc('tell')
-  tell(@Connection() connection: Connection) {
-    connection.send('told');
+  @Rpc() async ordered(@Body() { name }: { name: string }) {
+    return wait(name);
   }
-
-  @Rpc('cycle')
-  cycle() {
-    const ring: { self?: unknown } = {};
-    ring.self = ring;
-    return ring;
+  @Rpc('overlapping', { concurrent: true }) async overlapping(@Body() { name }: { name: string }) {
+    return wait(name);
+  }
+  @Rpc() @UseMiddleware(counted) wrapped(@Ctx() ctx: Context, @User() user: { name?: string } | undefined) {
+    return { user: user?.name, opened: ctx.attributes.get('opened') };
+  }
+  @Rpc() tell(@Connection() connection: Connection): void {
+    connection.send({ told: true });
+  }
+  @Rpc('sum') @Post('/sum') @UseMiddleware(counted) sum(@Body(Pair) { a, b }: z.infer<typeof Pair>) {
+    return { sum: a + b };
   }
 }
 
-@injectable()
-@Controller('/scoped')
-class Scoped {
-  constructor(private readonly unit: Unit) {}
-
-  @WebSocket()
-  open() {}
-
-  @Rpc('unit')
-  number() {
-    return this.unit.number;
-  }
+async function wait(name: string): Promise<string> {
+  state.log.push(`begin ${name}`);
+  await state.gates.get(name)?.promise;
+  state.log.push(`end ${name}`);
+  return name;
 }
 
-@Controller('/mixed')
-class Mixed {
-  @WebSocket('/echo')
-  echo(@Body() value: unknown) {
-    return { echo: value };
-  }
+describe('an @Rpc method', () => {
+  const log = recorder();
+  const server = serve({ controllers: [Calls], logger: log });
 
-  @WebSocket('/loop')
-  async loop(@Socket() socket: Socket) {
-    for await (const value of socket) socket.send({ loop: value });
-  }
-
-  @Rpc('double')
-  double(@Body(z.array(z.number()).length(1)) [n]: [number]) {
-    return n * 2;
-  }
-}
-
-describe('calls', () => {
-  const errors: object[] = [];
-  const logger = { info() {}, warn() {}, error: (fields: object) => void errors.push(fields) };
-  const server = serve({ controllers: [Desk, Scoped, Mixed], logger });
-
-  /** The client of the npm package `json-rpc-2.0` on a socket. */
-  async function client(path = '/desk'): Promise<{ socket: TestSocket; rpc: JSONRPCClient }> {
-    const socket = await server.socket(path);
-    const rpc = new JSONRPCClient((request) => {
-      socket.send(request);
-    });
-    void (async () => {
-      for await (const text of socket) rpc.receive(JSON.parse(String(text)) as JSONRPCResponse);
-    })();
-    return { socket, rpc };
-  }
-
-  /** Sends text as it is and gives the next answer. */
-  async function ask(text: string, path = '/desk'): Promise<unknown> {
-    const socket = await server.socket(path);
-    socket.send(text);
-    const answer = await socket.json();
-    socket.close();
-    return answer;
-  }
-
-  const call = (fields: object): string => JSON.stringify({ jsonrpc: '2.0', ...fields });
-
-  async function code(text: string): Promise<number | undefined> {
-    return ((await ask(text)) as { error?: { code: number } }).error?.code;
-  }
-
-  it('are answered to a client that knows nothing of coequal', async () => {
-    const { rpc } = await client();
-    expect(await rpc.request('sum', { a: 1, b: 2 })).to.equal(3);
-    expect(await rpc.request('who', {})).to.deep.equal({ user: { id: 'ada' }, plan: 'gold' });
-    const error = await Promise.resolve(rpc.request('conflict', {})).catch(
-      (reason: unknown) => reason as Error & { code: number },
-    );
-    expect(error).to.include({ code: -32000, message: 'It is taken' });
+  beforeEach(() => {
+    log.lines.length = state.log.length = state.contexts.length = 0;
+    state.gates.clear();
   });
 
-  it('have a second door, by POST', async () => {
-    const response = await server.fetch('/desk/sum', { json: { a: 2, b: 3 } });
-    expect(await response.json()).to.equal(5);
-    expect((await server.fetch('/desk/sum', { json: { a: 'x' } })).status).to.equal(400);
+  /** A client of another make, over a socket. */
+  async function connect(by = server): Promise<{ client: JSONRPCClient; socket: TestSocket }> {
+    const socket = await by.socket('/calls');
+    const client = new jsonRpc.JSONRPCClient((payload) => socket.send(payload));
+    socket.raw.on('message', (data) => client.receive(JSON.parse(String(data)) as JSONRPCResponse));
+    return { client, socket };
+  }
+
+  /** Sends text as it is, and gives the next answer. */
+  async function exchange(text: unknown, socket?: TestSocket): Promise<Answer> {
+    const to = socket ?? (await server.socket('/calls'));
+    to.send(text);
+    return to.json<Answer>();
+  }
+
+  const call = (method: string, params?: unknown, id: unknown = 1): object => ({
+    jsonrpc: '2.0',
+    method,
+    params,
+    id,
   });
 
-  for (const id of ['text', 7, 0, '', null]) {
-    it(`are answered with their id, ${JSON.stringify(id)}`, async () => {
-      expect(await ask(call({ id, method: 'sum', params: { a: 1, b: 1 } }))).to.deep.equal({
+  it('answers a call by what it returns', async () => {
+    const { client } = await connect();
+
+    expect(await client.request('add', { a: 1, b: 2 })).to.equal(3);
+    expect(await client.request('rooms.list', ['x'])).to.deep.equal(['x']);
+    expect(await client.request('rooms.list', undefined)).to.equal('nothing');
+  });
+
+  it('answers null where it returns nothing', async () => {
+    expect(await exchange(call('nothing'))).to.deep.equal({ jsonrpc: '2.0', id: 1, result: null });
+  });
+
+  for (const id of ['text', 7, 0, 1.5, '', null]) {
+    it(`gives the id ${JSON.stringify(id)} back as it came`, async () => {
+      expect(await exchange(call('add', { a: 1, b: 1 }, id))).to.deep.equal({
         jsonrpc: '2.0',
         id,
         result: 2,
@@ -195,151 +144,337 @@ describe('calls', () => {
     });
   }
 
-  it('without a result are answered by null', async () => {
-    const socket = await server.socket('/desk');
-    socket.send(call({ id: 1, method: 'tell' }));
-    expect(await socket.next()).to.equal('told');
-    expect(await socket.json()).to.deep.equal({ jsonrpc: '2.0', id: 1, result: null });
-  });
+  it('answers input that is refused by -32602, with the problem for data', async () => {
+    const { error } = await exchange(call('add', { a: 'x', b: 2 }));
 
-  const refused: [string, string, number][] = [
-    ['what is no JSON', '{"jsonrpc":', -32700],
-    ['a number', '1', -32600],
-    ['null', 'null', -32600],
-    ['an object that is no call', '{}', -32600],
-    ['another version', '{"jsonrpc":"1.0","id":1,"method":"sum"}', -32600],
-    ['a method that is no text', call({ id: 1, method: 1 }), -32600],
-    ['params that are no structure', call({ id: 1, method: 'sum', params: 1 }), -32600],
-    ['an id that is an object', call({ id: {}, method: 'sum' }), -32600],
-    ['an empty batch', '[]', -32600],
-    ['a batch of more than a hundred', JSON.stringify(Array.from({ length: 101 }, () => ({}))), -32600],
-    ['a method that is not there', call({ id: 1, method: 'nothing' }), -32601],
-    ['params that validation refuses', call({ id: 1, method: 'sum', params: { a: 'x' } }), -32602],
-    ['what breaks', call({ id: 1, method: 'broken' }), -32603],
-    ['a result without JSON', call({ id: 1, method: 'cycle' }), -32603],
-    ['an error that the client may see', call({ id: 1, method: 'conflict' }), -32000],
-    ...['constructor', 'toString', '__proto__', 'then', 'error', 'hasOwnProperty'].map(
-      (method): [string, string, number] => [`the method ${method}`, call({ id: 1, method }), -32601],
-    ),
-  ];
-  for (const [what, text, expected] of refused) {
-    it(`answer ${what} with ${expected}`, async () => {
-      expect(await code(text)).to.equal(expected);
-    });
-  }
-
-  it('tell what validation refused, and the problem of an error, as data', async () => {
-    const invalid = (await ask(call({ id: 1, method: 'sum', params: { a: 1, b: 'x' } }))) as {
-      error: { data: unknown };
-    };
-    expect(invalid.error.data)
-      .to.deep.include({ status: 400 })
-      .and.to.have.nested.property('errors[0].path', 'b');
-    const conflict = (await ask(call({ id: 1, method: 'conflict' }))) as { error: { data: unknown } };
-    expect(conflict.error.data).to.include({ status: 409, detail: 'It is taken', by: 'grace' });
-  });
-
-  it('show nothing of an unknown cause, and log it', async () => {
-    errors.length = 0;
-    const text = JSON.stringify(await ask(call({ id: 1, method: 'broken' })));
-    expect(text).to.not.include('hunter2');
-    expect(errors).to.have.length(1);
-    expect(errors[0]).to.have.nested.property('err.message').that.includes('hunter2');
-  });
-
-  it('without an id are not answered, whether they succeed or fail', async () => {
-    const socket = await server.socket('/desk');
-    for (const method of ['sum', 'nothing', 'conflict']) socket.send(call({ method }));
-    socket.send(call({ id: 'last', method: 'sum', params: { a: 1, b: 1 } }));
-    expect(await socket.json()).to.include({ id: 'last' });
-  });
-
-  it('in a batch are answered together, without those that want no answer', async () => {
-    const batch = [
-      { jsonrpc: '2.0', id: 1, method: 'sum', params: { a: 1, b: 2 } },
-      { jsonrpc: '2.0', method: 'sum', params: { a: 1, b: 2 } },
-      4,
-      { jsonrpc: '2.0', id: 2, method: 'nothing' },
-    ];
-    const answers = (await ask(JSON.stringify(batch))) as {
-      id: unknown;
-      result?: unknown;
-      error?: { code: number };
-    }[];
-    expect(answers.map(({ id, result, error }) => [id, result ?? error?.code])).to.deep.equal([
-      [1, 3],
-      [null, -32600],
-      [2, -32601],
+    expect(error.code).to.equal(-32602);
+    expect(error.data).to.include({ status: 400, title: 'Bad Request' });
+    expect((error.data as { errors: { path: string }[] }).errors.map(({ path }) => path)).to.deep.equal([
+      'a',
     ]);
   });
 
-  it('in a batch that wants no answers get none', async () => {
-    const socket = await server.socket('/desk');
-    socket.send([{ jsonrpc: '2.0', method: 'sum', params: { a: 1, b: 2 } }]);
-    socket.send(call({ id: 'next', method: 'sum', params: { a: 1, b: 1 } }));
-    expect(await socket.json()).to.include({ id: 'next' });
+  it('answers other HttpErrors by -32000, with the problem for data', async () => {
+    const { error } = await exchange(call('taken'));
+
+    expect(error).to.deep.include({ code: -32000, message: 'taken' });
+    expect(error.data).to.include({ status: 409, detail: 'taken', by: 'me' });
+    expect((await exchange(call('refused'))).error.code).to.equal(-32000);
   });
 
-  it('are handled one after the other', async () => {
-    const socket = await server.socket('/desk');
-    socket.send(call({ id: 1, method: 'wait', params: { name: 'first' } }));
-    socket.send(call({ id: 2, method: 'sum', params: { a: 1, b: 1 } }));
-    (await gate('first'))();
-    expect(
-      [await socket.json(), await socket.json()].map((answer) => (answer as { id: number }).id),
-    ).to.deep.equal([1, 2]);
-  });
+  for (const method of ['secret', 'unsendable']) {
+    it(`answers the unexpected by -32603 without its cause, and logs it (${method})`, async () => {
+      const { error, id } = await exchange(call(method));
 
-  it('overlap where they may, and are told apart by id', async () => {
-    const socket = await server.socket('/desk');
-    socket.send(call({ id: 1, method: 'overlap', params: { name: 'slow' } }));
-    socket.send(call({ id: 2, method: 'overlap', params: { name: 'quick' } }));
-    const slow = await gate('slow');
-    (await gate('quick'))();
-    expect(await socket.json()).to.deep.include({ id: 2, result: 'quick' });
-    slow();
-    expect(await socket.json()).to.deep.include({ id: 1, result: 'slow' });
-  });
+      expect(id).to.equal(1);
+      expect(error).to.include({ code: -32603, message: 'Internal error' });
+      expect(error.data).to.have.all.keys('title', 'status', 'requestId');
+      expect(log.lines.filter(({ level }) => level === 'error')).to.have.length(1);
+    });
+  }
 
-  it('are wrapped by the middleware of their method, each, with the user and attributes of the connection', async () => {
-    wrapped.length = 0;
-    const { rpc } = await client();
-    await rpc.request('who', {});
-    await rpc.request('sum', { a: 1, b: 1 });
-    await rpc.request('who', {});
-    expect(wrapped).to.deep.equal(['before ada gold', 'after', 'before ada gold', 'after']);
-  });
-
-  it('have scoped services of their own, disposed after the answer', async () => {
-    const { rpc } = await client('/scoped');
-    const numbers = [await rpc.request('unit', {}), await rpc.request('unit', {})] as number[];
-    expect(new Set(numbers).size).to.equal(2);
-    await rpc.request('unit', {});
-    expect(disposed).to.include.members(numbers);
-  });
-
-  it('share a socket with a method that takes its messages', async () => {
-    for (const [path, answer] of [
-      ['/mixed/echo', { echo: { any: 1 } }],
-      ['/mixed/loop', { loop: { any: 1 } }],
-    ] as const) {
-      const socket = await server.socket(path);
-      socket.send({ any: 1 });
-      expect(await socket.json()).to.deep.equal(answer);
-      socket.send(call({ id: 1, method: 'double', params: [4] }));
-      expect(await socket.json(), path).to.deep.equal({ jsonrpc: '2.0', id: 1, result: 8 });
+  it('that nobody has is answered by -32601, though objects inherit one of its name', async () => {
+    const socket = await server.socket('/calls');
+    for (const method of [
+      'unknown',
+      'constructor',
+      'toString',
+      '__proto__',
+      'then',
+      'hasOwnProperty',
+      'open',
+      'error',
+      '',
+    ]) {
+      expect((await exchange(call(method, undefined, method), socket)).error, method).to.include({
+        code: -32601,
+      });
     }
+  });
+
+  const invalid: [name: string, text: string, code: number, id: unknown][] = [
+    ['no JSON', '{"jsonrpc":', -32700, null],
+    ['nothing', '', -32700, null],
+    ['null', 'null', -32600, null],
+    ['a number', '1', -32600, null],
+    ['text', '"add"', -32600, null],
+    ['an object', '{}', -32600, null],
+    ['another version', '{"jsonrpc":"1.0","method":"add","id":1}', -32600, 1],
+    ['no method', '{"jsonrpc":"2.0","id":"a"}', -32600, 'a'],
+    ['a method that is a number', '{"jsonrpc":"2.0","method":1,"id":2}', -32600, 2],
+    ['params that are a number', '{"jsonrpc":"2.0","method":"add","params":1,"id":3}', -32600, 3],
+    ['an id that is an object', '{"jsonrpc":"2.0","method":"nothing","id":{}}', -32600, null],
+    ['an empty batch', '[]', -32600, null],
+    [
+      'a key that reaches for a prototype',
+      '{"jsonrpc":"2.0","method":"nothing","__proto__":{},"id":1}',
+      -32700,
+      null,
+    ],
+  ];
+  for (const [name, text, code, id] of invalid) {
+    it(`is not reached by ${name}, which is answered by ${code}, and the socket stays open`, async () => {
+      const socket = await server.socket('/calls');
+      const answer = await exchange(text, socket);
+
+      expect([answer.error.code, answer.id]).to.deep.equal([code, id]);
+      expect((await exchange(call('add', { a: 1, b: 1 }), socket)).result).to.equal(2);
+    });
+  }
+
+  it('does not answer a notification, though it fails or is unknown', async () => {
+    const socket = await server.socket('/calls');
+    for (const method of ['nothing', 'taken', 'secret', 'unknown', 'constructor', 'unsendable'])
+      socket.send({ jsonrpc: '2.0', method });
+    socket.send({ jsonrpc: '2.0', method: 'add', params: { a: 'x' } });
+
+    expect(await exchange(call('nothing', undefined, 'the first answer'), socket)).to.have.property(
+      'id',
+      'the first answer',
+    );
+  });
+
+  it('answers a batch at once, without its notifications', async () => {
+    const batch = [
+      call('add', { a: 1, b: 1 }, 'a'),
+      { jsonrpc: '2.0', method: 'nothing' },
+      1,
+      call('unknown', undefined, 'b'),
+      call('taken', undefined, 'c'),
+    ];
+    const answers = (await exchange(JSON.stringify(batch))) as unknown as Answer[];
+
+    expect(answers.map(({ id, result, error }) => [id, result ?? error.code])).to.deep.equal([
+      ['a', 2],
+      [null, -32600],
+      ['b', -32601],
+      ['c', -32000],
+    ]);
+  });
+
+  it('answers a batch though one of its results cannot be sent', async () => {
+    const batch = [call('add', { a: 1, b: 1 }, 'a'), call('unsendable', undefined, 'b')];
+    const answers = (await exchange(JSON.stringify(batch))) as unknown as Answer[];
+
+    expect(answers.map(({ id, result, error }) => [id, result ?? error.code])).to.deep.equal([
+      ['a', 2],
+      ['b', -32603],
+    ]);
+  });
+
+  it('does not answer a batch of notifications', async () => {
+    const socket = await server.socket('/calls');
+    socket.send(
+      JSON.stringify([
+        { jsonrpc: '2.0', method: 'nothing' },
+        { jsonrpc: '2.0', method: 'nothing' },
+      ]),
+    );
+
+    expect(await exchange(call('nothing', undefined, 'the first answer'), socket)).to.have.property(
+      'id',
+      'the first answer',
+    );
+  });
+
+  it('takes a batch of 100 calls, and refuses a larger one as a whole', async () => {
+    const batch = (size: number): string =>
+      JSON.stringify(Array.from({ length: size }, (_, id) => call('nothing', undefined, id)));
+
+    expect(await exchange(batch(100))).to.have.length(100);
+    const refused = await exchange(batch(101));
+    expect([refused.error.code, refused.id]).to.deep.equal([-32600, null]);
+  });
+
+  it('is called in the order in which the calls come, one at a time', async () => {
+    const { client } = await connect();
+    for (const name of ['a', 'b']) state.gates.set(name, deferred());
+    const answers = ['a', 'b'].map((name) => client.request('ordered', { name }));
+    await until(() => state.log.length > 0);
+
+    state.gates.get('b')?.resolve();
+    state.gates.get('a')?.resolve();
+
+    expect(await Promise.all(answers)).to.deep.equal(['a', 'b']);
+    expect(state.log).to.deep.equal(['begin a', 'end a', 'begin b', 'end b']);
+  });
+
+  it('may overlap where it says so, and its answers are told apart by id', async () => {
+    const { client } = await connect();
+    for (const name of ['a', 'b']) state.gates.set(name, deferred());
+    const [a, b] = ['a', 'b'].map((name) => client.request('overlapping', { name }));
+    await until(() => state.log.length === 2);
+
+    state.gates.get('b')?.resolve();
+    expect(await b).to.equal('b');
+    state.gates.get('a')?.resolve();
+
+    expect(await a).to.equal('a');
+    expect(state.log).to.deep.equal(['begin a', 'begin b', 'end b', 'end a']);
+  });
+
+  it('overlaps with no more than 32 of its kind: the next call waits', async () => {
+    const { client } = await connect();
+    const names = Array.from({ length: 40 }, (_, index) => String(index));
+    for (const name of names) state.gates.set(name, deferred());
+    const answers = names.map((name) => client.request('overlapping', { name }));
+    await until(() => state.log.length >= 32);
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+
+    expect(state.log).to.have.length(32);
+    for (const gate of state.gates.values()) gate.resolve();
+    expect(await Promise.all(answers)).to.deep.equal(names);
+  });
+
+  it('has its middleware around each call, with a context of its own that knows whose connection it is', async () => {
+    const { client } = await connect(server.as({ name: 'Ada' } as never));
+
+    expect(await client.request('wrapped', undefined)).to.deep.equal({ user: 'Ada', opened: 'yes' });
+    expect(await client.request('wrapped', undefined)).to.deep.equal({ user: 'Ada', opened: 'yes' });
+
+    expect(state.log).to.deep.equal(['before', 'after', 'before', 'after']);
+    expect(new Set(state.contexts)).to.have.length(2);
+    expect(state.contexts[0]?.user).to.equal(state.contexts[1]?.user);
+    expect(state.contexts[0]?.attributes).to.equal(state.contexts[1]?.attributes);
+  });
+
+  it('is denied by its middleware when the user changes, and the socket stays open', async () => {
+    const user = { name: 'Ada', banned: false };
+    const { client, socket } = await connect(server.as(user as never));
+    expect(await client.request('wrapped', undefined)).to.include({ user: 'Ada' });
+
+    user.banned = true;
+
+    const failure = await Promise.resolve(client.request('wrapped', undefined)).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).to.include({ code: -32000, message: 'you are banned' });
+    expect(socket.raw.readyState).to.equal(socket.raw.OPEN);
+  });
+
+  it('may send to the connection before its answer', async () => {
+    const socket = await server.socket('/calls');
+    socket.send(call('tell'));
+
+    expect(await socket.json()).to.deep.equal({ told: true });
+    expect(await socket.json()).to.deep.equal({ jsonrpc: '2.0', id: 1, result: null });
+  });
+
+  it('with @Post has two doors, with the same middleware and the same refusals', async () => {
+    const { client } = await connect();
+    const posted = await server.fetch('/calls/sum', { json: { a: 1, b: 2 } });
+
+    expect(await posted.json()).to.deep.equal({ sum: 3 });
+    expect(await client.request('sum', { a: 1, b: 2 })).to.deep.equal({ sum: 3 });
+    expect(state.log).to.deep.equal(['before', 'after', 'before', 'after']);
+
+    const refused = (await (await server.fetch('/calls/sum', { json: { a: 1 } })).json()) as {
+      errors: unknown;
+    };
+    const failure = (await exchange(call('sum', { a: 1 }))).error.data as { errors: unknown };
+    expect(failure.errors).to.deep.equal(refused.errors);
   });
 });
 
-/** The way on of a call that waits, once it has begun. */
-async function gate(name: string): Promise<() => void> {
-  for (;;) {
-    const open = gates.get(name);
-    if (open !== undefined) {
-      gates.delete(name);
-      return open;
+describe('an @Rpc method beside other methods of its socket', () => {
+  @Controller()
+  class Mixed {
+    @WebSocket('/messages') message(@Body() text: string) {
+      return `heard ${text}`;
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    @WebSocket('/loop') async loop(@Socket(String) socket: Socket<string>) {
+      for await (const text of socket) socket.send(`looped ${text}`);
+    }
+    @WebSocket('/stream') async *stream() {
+      yield 'streamed';
+      await new Promise(() => undefined);
+    }
+    @WebSocket('/once') once(@Socket() socket: Socket): void {
+      socket.send('opened');
+    }
+    @Rpc() hello() {
+      return 'hello';
+    }
   }
-}
+
+  const server = serve({ controllers: [Mixed], logger: false });
+  const HELLO = { jsonrpc: '2.0', method: 'hello', id: 1 };
+  const ANSWER = { jsonrpc: '2.0', id: 1, result: 'hello' };
+
+  it('takes the calls, and the method that takes @Body() the other messages', async () => {
+    const socket = await server.socket('/messages');
+    socket.send('one');
+    socket.send(HELLO);
+    socket.send('two');
+
+    expect(await socket.next()).to.equal('heard one');
+    expect(await socket.json()).to.deep.equal(ANSWER);
+    expect(await socket.next()).to.equal('heard two');
+  });
+
+  it('takes the calls, and a loop over the socket the other messages', async () => {
+    const socket = await server.socket('/loop');
+    socket.send(HELLO);
+    expect(await socket.json()).to.deep.equal(ANSWER);
+
+    socket.send('one');
+    expect(await socket.next()).to.equal('looped one');
+  });
+
+  for (const [path, first] of [
+    ['/stream', 'streamed'],
+    ['/once', 'opened'],
+  ] as const) {
+    it(`is answered on a socket whose method does not read it (${path})`, async () => {
+      const socket = await server.socket(path);
+      expect(await socket.next()).to.equal(first);
+      socket.send(HELLO);
+
+      expect(await socket.json()).to.deep.equal(ANSWER);
+    });
+  }
+});
+
+describe('the scope of a call', () => {
+  const made: number[] = [];
+  const disposed: number[] = [];
+
+  @scoped(Lifecycle.ContainerScoped)
+  @injectable()
+  class Unit {
+    readonly serial = made.push(made.length);
+    async dispose(): Promise<void> {
+      await Promise.resolve();
+      disposed.push(this.serial);
+    }
+  }
+
+  @Controller()
+  @injectable()
+  class Units {
+    constructor(@inject(Unit) readonly unit: Unit) {}
+
+    @WebSocket('/units') open(): void {}
+    @Rpc() serial() {
+      return this.unit.serial;
+    }
+    @Rpc() failing() {
+      throw new HttpError(409);
+    }
+  }
+
+  it('is its own, and is disposed before the next call begins', async () => {
+    const socket = await server.socket('/units');
+    const before = made.length;
+    for (const method of ['serial', 'failing', 'serial']) {
+      socket.send({ jsonrpc: '2.0', method, id: method });
+      await socket.json();
+    }
+
+    expect(made.length - before).to.equal(3);
+    await until(() => disposed.length >= 3);
+    expect(disposed.slice(-3)).to.deep.equal([before + 1, before + 2, before + 3]);
+  });
+
+  const server = serve({ controllers: [Units], logger: false });
+});
