@@ -135,7 +135,7 @@ export interface ControllerMetadata {
 
 /**
  * Joins what a class and its bases say: middleware of a base runs first; a method that a derived class
- * overrides keeps its routes, parameters and middleware unless the derived class writes its own.
+ * overrides keeps its routes and parameters unless the derived class writes its own, and its middleware in any case.
  */
 export function controllerMetadata(target: Class): ControllerMetadata | undefined {
   const lineage: ClassMetadata[] = [];
@@ -160,7 +160,8 @@ function inherit(base: MethodMetadata | undefined, own: MethodMetadata): MethodM
   if (base === undefined) return own;
   return {
     routes: own.routes.length > 0 ? own.routes : base.routes,
-    middleware: own.middleware.length > 0 ? own.middleware : base.middleware,
+    // A guard of the base is not lost because the derived method has middleware of its own.
+    middleware: [...new Set([...base.middleware, ...own.middleware])],
     parameters: own.parameters.size > 0 ? own.parameters : base.parameters,
     status: own.status ?? base.status,
     unguarded: own.unguarded ?? base.unguarded,

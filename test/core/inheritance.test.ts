@@ -44,6 +44,7 @@ class Base {
   kept(@Param('id') id: number) {
     return { by: 'base', id };
   }
+  @UseMiddleware(trace('guard'))
   @HttpCode(201)
   @Post('/made')
   made() {
@@ -117,18 +118,18 @@ describe('a controller that extends another class', () => {
     expect((await answer('/plain/kept/7'))[0]).to.deep.equal({ by: 'base', id: 7 });
   });
 
-  it('overrides middleware of a method, and keeps its status and route', async () => {
+  it('adds middleware to a method, and keeps that of the base, its status and route', async () => {
     const response = await server.fetch('/changed/x/made', { method: 'POST' });
     expect([response.status, await response.text(), response.headers.get('x-trace')]).to.deep.equal([
       201,
       'derived',
-      'base, derived, own',
+      'base, derived, guard, own',
     ]);
     const base = await server.fetch('/plain/made', { method: 'POST' });
     expect([base.status, await base.text(), base.headers.get('x-trace')]).to.deep.equal([
       201,
       'base',
-      'base',
+      'base, guard',
     ]);
   });
 
