@@ -70,7 +70,7 @@ export class Calls {
       const answer = await this.#call(socket, request, true);
       if (answer !== undefined) answers.push(this.#text(socket, answer));
     }
-    if (answers.length > 0) socket.send(`[${answers.join()}]`);
+    if (answers.length > 0) socket.answer(`[${answers.join()}]`);
   }
 
   /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
@@ -113,7 +113,7 @@ export class Calls {
   }
 
   #send(socket: Socket, answer: Answer | undefined): void {
-    if (answer !== undefined) socket.send(this.#text(socket, answer));
+    if (answer !== undefined) socket.answer(this.#text(socket, answer));
   }
 
   /** The JSON of an answer; of an error, where its result has none. */

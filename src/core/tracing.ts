@@ -7,6 +7,8 @@ export interface Traced {
   readonly ctx: Context;
   /** `RoomController.show`. */
   readonly name: string;
+  /** At `end`: whether the work goes on, and is over only at `asyncEnd`. */
+  later: boolean;
   error?: unknown;
 }
 
@@ -31,7 +33,7 @@ export function traced(
   work: () => unknown,
 ): unknown {
   if (!tracing.hasSubscribers) return work();
-  const told: Traced = { ctx, name };
+  const told: Traced = { ctx, name, later: false };
   const failed = (error: unknown): never => {
     told.error = error;
     tracing.error.publish(told);
@@ -44,7 +46,9 @@ export function traced(
   return tracing.start.runStores(told, () => {
     try {
       const result = work();
-      return isThenable(result) ? Promise.resolve(result).catch(failed).finally(settled) : result;
+      if (!isThenable(result)) return result;
+      told.later = true;
+      return Promise.resolve(result).catch(failed).finally(settled);
     } catch (error) {
       return failed(error);
     } finally {
@@ -60,8 +64,9 @@ export interface TraceParent {
   readonly sampled: boolean;
 }
 
+// Later versions may have more fields; version 00 has these four.
 const TRACEPARENT =
-  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:(?<!^00.{53})-.*)?$/;
 
 /** Undefined where the field is missing or malformed: the standard has it ignored then. */
 export function parseTraceParent(field: string | string[] | undefined): TraceParent | undefined {

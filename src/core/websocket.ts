@@ -3,7 +3,6 @@ import { Channel } from '../live/channel.js';
 import { closeReason } from '../live/close-reason.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
-import { Session } from '../live/session.js';
 import { Peer, Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
@@ -128,21 +127,15 @@ export class SocketRoute implements Conversation {
 
   receive(socket: Socket, message: RawMessage): unknown {
     const { context } = socket;
-    context.environment.counters.messagesIn++;
-    if (context.session instanceof Session) context.session.touch();
-    if (context.bound === undefined && !messageTracing.hasSubscribers) return this.#receive(socket, message);
-    const work = (): unknown =>
-      traced(messageTracing, context, this.method.name, () => this.#receive(socket, message));
-    return context.bound === undefined ? work() : context.bound.runInAsyncScope(work);
+    if (context.bound === undefined) return this.#receive(socket, message);
+    return context.bound.runInAsyncScope(() => this.#receive(socket, message));
   }
 
   #receive(socket: Socket, message: RawMessage): unknown {
-    const { calls } = this.method;
     try {
-      if (calls !== undefined && (!this.#perMessage || calls.recognises(message)))
-        return calls.answer(socket, message);
-      if (!this.#perMessage) return undefined;
-      const value = this.method.run.perMessage(socket.context, this.decode(message));
+      const value = messageTracing.hasSubscribers
+        ? traced(messageTracing, socket.context, this.method.name, () => this.#handle(socket, message))
+        : this.#handle(socket, message);
       if (!isThenable(value)) {
         if (value !== undefined) socket.send(value);
         return undefined;
@@ -155,6 +148,15 @@ export class SocketRoute implements Conversation {
       this.refuse(socket, error);
       return undefined;
     }
+  }
+
+  /** What a message comes to: the answer to a call goes out by itself, all else is the reply. */
+  #handle(socket: Socket, message: RawMessage): unknown {
+    const { calls } = this.method;
+    if (calls !== undefined && (!this.#perMessage || calls.recognises(message))) {
+      return calls.answer(socket, message);
+    }
+    return this.#perMessage ? this.method.run.perMessage(socket.context, this.decode(message)) : undefined;
   }
 
   decode({ data, binary }: RawMessage): unknown {

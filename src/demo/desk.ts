@@ -50,9 +50,13 @@ export class Desk {
     const owned = shares[symbol] ?? 0;
     const total = cents(price * quantity);
     if (side === 'buy' && total > cash) {
-      throw new HttpError(409, `${quantity} ${symbol} cost $${total}: you have $${cash}`, {
-        extensions: { total, cash },
-      });
+      throw new HttpError(
+        409,
+        `${quantity} ${symbol} cost $${total.toFixed(2)}: you have $${cash.toFixed(2)}`,
+        {
+          extensions: { total, cash },
+        },
+      );
     }
     if (side === 'sell' && quantity > owned) {
       throw new HttpError(409, `You have ${owned} ${symbol}`, { extensions: { owned } });
@@ -66,7 +70,9 @@ export class Desk {
     const verb = side === 'buy' ? 'bought' : 'sold';
     this.channels
       .of(News)
-      .publish(news('order', `${account.name} ${verb} ${quantity} ${symbol} at $${price} (${month})`));
+      .publish(
+        news('order', `${account.name} ${verb} ${quantity} ${symbol} at $${price.toFixed(2)} (${month})`),
+      );
     return { ...order, price, month, position };
   }
 }

@@ -5,8 +5,9 @@ import { isThenable } from '../core/thenable.js';
 import { Connection } from './connection.js';
 import { messageOf } from './message.js';
 import type { Publication } from './publication.js';
-import { PING, type Frame } from './frame.js';
+import { PING, textFrame, type Frame } from './frame.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
+import { Session } from './session.js';
 import { Inbox, type RawMessage } from './inbox.js';
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
@@ -72,6 +73,12 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   override send(value: Out): boolean {
     if (this.#farewell !== undefined) return false;
     return this.#compressed ? this.#compress(this.format.payload(messageOf(value))) : super.send(value);
+  }
+
+  /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
+  answer(text: string): boolean {
+    if (this.closed !== undefined || this.#farewell !== undefined) return false;
+    return this.#compressed ? this.#compress(text) : this.write(textFrame(text));
   }
 
   /** @internal */
@@ -164,6 +171,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   receive(data: Buffer, binary: boolean): void {
+    const { environment, session } = this.context as {
+      environment: Context['environment'];
+      session: unknown;
+    };
+    environment.counters.messagesIn++;
+    // Who sends uses the session: its idle time begins anew.
+    if (session instanceof Session) session.touch();
     this.alive = true;
     const message = { data, binary };
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);

@@ -478,3 +478,22 @@ describe('the scope of a call', () => {
 
   const server = serve({ controllers: [Units], logger: false });
 });
+
+describe('an answer to a call', () => {
+  @Controller()
+  class Resumable {
+    @WebSocket('/resumable') open(): void {}
+    @Rpc() ping() {
+      return 'pong';
+    }
+  }
+
+  const server = serve({ controllers: [Resumable] });
+
+  it('stands for itself on a socket that speaks coequal.events', async () => {
+    const socket = await server.socket('/resumable', { protocols: ['coequal.events'] });
+    socket.send({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    expect(socket.protocol).to.equal('coequal.events');
+    expect(await socket.json()).to.deep.equal({ jsonrpc: '2.0', id: 1, result: 'pong' });
+  });
+});

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Refused, serve, type TestServer, type TestSocket } from 'coequal/testing';
 import type { Fill } from '../../src/demo/desk.js';
 import { floor } from '../../src/demo/floor.js';
-import { readHistory, SYMBOLS } from '../../src/demo/history.js';
+import { readHistory } from '../../src/demo/history.js';
 import { Market, type Quote } from '../../src/demo/market.js';
 
 describe('the history of prices', () => {
@@ -270,10 +270,6 @@ describe('the trading floor', () => {
       });
       desk.close();
     });
-  });
-
-  it('has a share of each company in its history', () => {
-    expect(readHistory().at(-1)?.prices).to.have.all.keys(...SYMBOLS);
   });
 });
 

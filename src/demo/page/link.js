@@ -87,8 +87,10 @@ function openSocket(url, on) {
   const socket = new WebSocket(url, 'coequal.events');
   socket.onopen = on.open;
   socket.onmessage = ({ data: text }) => {
-    const { id, event, data } = JSON.parse(text);
-    on.message(id, event, data);
+    const message = JSON.parse(text);
+    // An answer to a call stands for itself.
+    if (message.jsonrpc === undefined) on.message(message.id, message.event, message.data);
+    else on.message(undefined, undefined, message);
   };
   socket.onclose = on.lost;
   return socket;
@@ -125,8 +127,8 @@ export class Calls {
 
   /** Whether the message was the answer to a call. */
   take(message) {
-    if (typeof message !== 'string') return false;
-    const { id, result, error } = JSON.parse(message);
+    if (message?.jsonrpc === undefined) return false;
+    const { id, result, error } = message;
     const call = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (error === undefined) call?.resolve(result);
