@@ -10,10 +10,10 @@ import { Message } from '../live/message.js';
 /** Sends what a method returned, as its body. */
 export function respond(ctx: Context, value: unknown): void {
   if (ctx.response.headersSent || ctx.response.writableEnded) return;
-  if (value instanceof Message) return respond(ctx, value.value);
   if (value === undefined) return empty(ctx);
   if (typeof value === 'string') return body(ctx, value, 'text/plain; charset=utf-8');
-  if (typeof value !== 'object' || value === null) return body(ctx, json(value), JSON_TYPE);
+  if (typeof value !== 'object' || value === null || isPlain(value)) return body(ctx, json(value), JSON_TYPE);
+  if (value instanceof Message) return respond(ctx, value.value);
   if (value instanceof Uint8Array) return body(ctx, value, 'application/octet-stream');
   if (value instanceof Readable) return stream(ctx, value, 'application/octet-stream');
   if (value instanceof Response) return forward(ctx, value);
@@ -38,6 +38,14 @@ export function respondError(ctx: Context, error: HttpError): void {
 
 export function isAsyncIterable(value: object): value is AsyncIterable<unknown> {
   return typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function';
+}
+
+/** What most methods return: nothing else of it needs to be asked. A class's instance may be anything. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (
+    (prototype === Object.prototype || prototype === Array.prototype) && !(Symbol.asyncIterator in value)
+  );
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
