@@ -3,6 +3,7 @@ import 'reflect-metadata';
 export * from './core/register.js';
 export { App, createApp, type CloseOptions, type ListenOptions } from './core/app.js';
 export type { Stats } from './core/stats.js';
+export type { Traced, TraceParent } from './core/tracing.js';
 export { attribute, type Attribute, type Attributes } from './core/attributes.js';
 export type { Part, Multipart } from './core/multipart.js';
 export type { Middleware, MiddlewareClass, MiddlewareLike, Next } from './core/compose.js';

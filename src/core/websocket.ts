@@ -49,6 +49,7 @@ class Unacceptable extends Error {
 export class SocketRoute implements Conversation {
   readonly format: Format;
   readonly protocols: readonly string[];
+  readonly rate: number | undefined;
   readonly #perMessage: boolean;
   readonly #takesSocket: boolean;
   readonly #text: boolean;
@@ -59,6 +60,7 @@ export class SocketRoute implements Conversation {
     const { parameters, options } = method;
     this.format = bareFormat(options.codec);
     this.protocols = options.protocols ?? [];
+    this.rate = options.rate;
     const body = parameters.find(({ from }) => from === 'body');
     this.#perMessage = body !== undefined;
     this.#takesSocket = parameters.some(({ from }) => from === 'outlet');

@@ -6,6 +6,7 @@ import { Connection } from './connection.js';
 import { messageOf } from './message.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
+import { Rate } from './rate.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Session } from './session.js';
 import { Inbox, type RawMessage } from './inbox.js';
@@ -17,6 +18,8 @@ export class Peer extends WebSocket {
 
 /** What a socket does with its messages. */
 export interface Conversation {
+  /** Messages a second that one socket may send; undefined for no limit. */
+  readonly rate: number | undefined;
   /** Whether a message is a call, which goes past a loop over the messages. */
   isCall(message: RawMessage): boolean;
   /** Handles one message; the next one waits until it is done. */
@@ -35,6 +38,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #stream: Duplex;
   readonly #inbox: Inbox;
   #calls: Inbox | undefined = undefined;
+  readonly #rate: Rate | undefined;
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
@@ -46,6 +50,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.raw = peer;
     this.#stream = stream;
     this.#conversation = conversation;
+    this.#rate = conversation.rate === undefined ? undefined : new Rate(conversation.rate);
     this.#compressed = peer.extensions !== '';
     this.#inbox = new Inbox(this);
     peer.connection = this as Socket;
@@ -179,6 +184,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     // Who sends uses the session: its idle time begins anew.
     if (session instanceof Session) session.touch();
     this.alive = true;
+    if (this.#rate?.exceeded() === true) {
+      this.close(1008, 'too many messages');
+      return;
+    }
     const message = { data, binary };
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);
     else this.#inbox.push(message);
