@@ -34,7 +34,9 @@ class Listener {
   constructor(name: string) {
     const traced = tracingChannel<Told, Told>(name);
     const note = (event: string) => (told: Told) =>
-      this.journal.note(`${event} ${told.name}${event === 'error' ? ` ${(told.error as Error).message}` : ''}`);
+      this.journal.note(
+        `${event} ${told.name}${event === 'error' ? ` ${(told.error as Error).message}` : ''}`,
+      );
     const subscribers = {
       start: note('start'),
       end: note('end'),
@@ -43,7 +45,9 @@ class Listener {
       error: note('error'),
     };
     traced.subscribe(subscribers);
-    this.#stop = () => void traced.unsubscribe(subscribers);
+    this.#stop = () => {
+      traced.unsubscribe(subscribers);
+    };
   }
 
   get entries(): string[] {
@@ -83,7 +87,11 @@ describe('tracing', () => {
       journal.note('heard');
     };
     channel(name).subscribe(listener);
-    listeners.push({ stop: () => void channel(name).unsubscribe(listener) });
+    listeners.push({
+      stop: () => {
+        channel(name).unsubscribe(listener);
+      },
+    });
     return { heard, journal };
   }
 
@@ -157,7 +165,8 @@ describe('tracing', () => {
       it(`is told of the making of the head of ${door.kind}`, async () => {
         const refuse: Middleware = async (ctx, next) => {
           await turn();
-          if (ctx.path === '/later' && ctx.query['refused'] !== undefined) throw new HttpError(403, 'refused');
+          if (ctx.path === '/later' && ctx.query['refused'] !== undefined)
+            throw new HttpError(403, 'refused');
           await next();
         };
         const server = serve({ controllers: [Desk], middleware: [refuse] });
@@ -170,7 +179,13 @@ describe('tracing', () => {
         );
         expect(listener.entries).to.deep.equal([start, end, asyncStart, asyncEnd]);
         expect((await door.open(server, '/later?refused')).status).to.equal(403);
-        expect(listener.entries).to.deep.equal([start, end, 'error Desk.later refused', asyncStart, asyncEnd]);
+        expect(listener.entries).to.deep.equal([
+          start,
+          end,
+          'error Desk.later refused',
+          asyncStart,
+          asyncEnd,
+        ]);
       });
     }
 
@@ -222,7 +237,11 @@ describe('tracing', () => {
       expect(listener.entries).to.include.members(['start Desk.add', 'end Desk.add']);
       socket.send({ jsonrpc: '2.0', id: 2, method: 'add', params: { a: -1, b: 2 } });
       expect(await socket.json()).to.have.nested.property('error.code', -32000);
-      expect(listener.entries).to.include.members(['start Desk.add', 'error Desk.add negative', 'end Desk.add']);
+      expect(listener.entries).to.include.members([
+        'start Desk.add',
+        'error Desk.add negative',
+        'end Desk.add',
+      ]);
     });
   });
 
@@ -305,7 +324,9 @@ describe('tracing', () => {
     for (const door of doors) {
       it(`is there in a generator of ${door.kind}, after the first value too`, async () => {
         const server = serve({ controllers: [Rooms], middleware: [run] });
-        const visits = await Promise.all(['ada', 'bea'].map((who) => door.open(server, `/values?who=${who}`)));
+        const visits = await Promise.all(
+          ['ada', 'bea'].map((who) => door.open(server, `/values?who=${who}`)),
+        );
         for (let i = 0; i < 3; i++) {
           expect(await visits[0]?.value()).to.deep.equal([i, 'ada']);
           expect(await visits[1]?.value()).to.deep.equal([i, 'bea']);
@@ -331,7 +352,9 @@ describe('tracing', () => {
 
     it('is there in every message and every call', async () => {
       const server = serve({ controllers: [Rooms], middleware: [run] });
-      const [ada, bea] = await Promise.all(['ada', 'bea'].map((who) => server.socket(`/messages?who=${who}`)));
+      const [ada, bea] = await Promise.all(
+        ['ada', 'bea'].map((who) => server.socket(`/messages?who=${who}`)),
+      );
       for (let i = 0; i < 3; i++) {
         for (const socket of [ada, bea]) {
           socket?.send(i);
@@ -431,7 +454,11 @@ describe('tracing', () => {
       };
       const server = serve({ controllers: [Desk], middleware: [refuse] });
       const closed = hear('coequal:connection.close');
-      const [socket] = await Promise.all([server.socket('/news'), server.socket('/echo'), server.sse('/news')]);
+      const [socket] = await Promise.all([
+        server.socket('/news'),
+        server.socket('/echo'),
+        server.sse('/news'),
+      ]);
       for (const door of doors) await door.open(server, '/news?refused');
       const { app } = server;
       expect(app.stats().connections).to.deep.equal({ sse: 1, websocket: 2, opened: 3, refused: 2 });

@@ -345,5 +345,5 @@ class World {
 
 /** Promises that wait for one another have all gone on. */
 async function settled(): Promise<void> {
-  for (let i = 0; i < 8; i++) await undefined;
+  for (let i = 0; i < 8; i++) await Promise.resolve();
 }
