@@ -233,22 +233,23 @@ describe('a channel', () => {
     });
   });
 
-  describe('with a reader that stops reading', () => {
-    const pad = 'x'.repeat(16_384);
+  /** A socket or a stream whose client takes nothing more. */
+  async function stuck(path: string, kind: 'sse' | 'websocket'): Promise<Socket> {
+    const { port, host } = new URL(await server.url());
+    const socket = connect(Number(port), '127.0.0.1');
+    const more =
+      kind === 'sse'
+        ? 'Accept: text/event-stream\r\n'
+        : 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`);
+    await once(socket, 'data');
+    socket.pause();
+    return socket;
+  }
 
-    /** A socket or a stream whose client takes nothing more. */
-    async function stuck(path: string, kind: 'sse' | 'websocket'): Promise<Socket> {
-      const { port, host } = new URL(await server.url());
-      const socket = connect(Number(port), '127.0.0.1');
-      const more =
-        kind === 'sse'
-          ? 'Accept: text/event-stream\r\n'
-          : 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`);
-      await once(socket, 'data');
-      socket.pause();
-      return socket;
-    }
+  describe('with a reader that stops reading', function () {
+    this.timeout(20_000);
+    const pad = 'x'.repeat(16_384);
 
     for (const kind of ['sse', 'websocket'] as const) {
       it(`gives up the reader of a ${kind} where the policy is to close, and others lose nothing`, async () => {
@@ -299,6 +300,25 @@ describe('a channel', () => {
         reader.destroy();
       });
     }
+  });
+
+  it('bounds what waits for twenty readers that stop among a hundred, and the rest receive everything in order', async function () {
+    this.timeout(20_000);
+    const pad = 'x'.repeat(65_000);
+    const deaf = await Promise.all(Array.from({ length: 20 }, () => stuck('/closing', 'websocket')));
+    const others = await Promise.all(Array.from({ length: 80 }, () => server.socket('/closing')));
+    let sent = 0;
+    let most = 0;
+    while (channel(Closing).size > others.length) {
+      channel(Closing).publish(`${sent++} ${pad}`);
+      most = Math.max(most, server.app.stats().buffered);
+      const heard = await Promise.all(others.map((other) => other.next()));
+      expect(heard.every((text) => String(text).startsWith(`${sent - 1} `))).to.equal(true);
+    }
+    expect(most).to.be.at.most(100 * 262_144);
+    expect(sent).to.be.greaterThan(3);
+    for (const reader of deaf) reader.destroy();
+    for (const other of others) other.close();
   });
 
   describe('with a presence', () => {
