@@ -7,7 +7,7 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket as NetSocket);
-  response.once('finish', () => hangUp(socket as NetSocket));
+  response.once('finish', () => hangUp(socket));
   return response;
 }
 
@@ -23,11 +23,13 @@ SENT.writeHead(101);
 const LINGER = 5_000;
 
 /** Closes our side, and reads on until the client has closed its own: a reset could overtake the answer. */
-function hangUp(socket: NetSocket): void {
+function hangUp(socket: Duplex): void {
   unwatch(socket);
   socket.end();
   socket.resume();
-  socket.setTimeout(LINGER, () => socket.destroy());
+  // From Node 26 on the socket of an upgrade with a body is a stream that has no timeouts of its own.
+  const timer = setTimeout(() => socket.destroy(), LINGER).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /**
