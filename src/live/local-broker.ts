@@ -21,6 +21,11 @@ export class LocalBroker implements Broker {
 
   constructor(private readonly now: () => number = Date.now) {}
 
+  /** How many channels have a history here. */
+  get kept(): number {
+    return this.#histories.size;
+  }
+
   publish(topic: string, message: Message, bounds: HistoryBounds | undefined): void {
     let kept = message;
     if (bounds !== undefined) {

@@ -6,7 +6,9 @@ export interface WaitOptions {
 /** What has arrived and was not asked for yet, and those who wait for the next. */
 export class Arrivals<T> {
   readonly #waiting: T[] = [];
-  readonly #seen: T[] = [];
+  /** The last few, for the errors; all of them would fill the memory of a long test. */
+  #last: T[] = [];
+  #count = 0;
   #end: string | undefined = undefined;
   #wake: (() => void)[] = [];
 
@@ -17,7 +19,8 @@ export class Arrivals<T> {
 
   push(item: T): void {
     this.#waiting.push(item);
-    this.#seen.push(item);
+    this.#last = [...this.#last.slice(-4), item];
+    this.#count++;
     this.#notify();
   }
 
@@ -72,9 +75,7 @@ export class Arrivals<T> {
   }
 
   #story(): string {
-    const seen = this.#seen.slice(-5).map(this.show);
-    return seen.length === 0
-      ? 'nothing has arrived'
-      : `${this.#seen.length} arrived, the last: ${seen.join(' | ')}`;
+    if (this.#count === 0) return 'nothing has arrived';
+    return `${this.#count} arrived, the last: ${this.#last.map(this.show).join(' | ')}`;
   }
 }

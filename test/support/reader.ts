@@ -14,6 +14,8 @@ export interface Received {
 /** A real client of either kind that can stop reading: what it is sent then waits in its TCP, and in the server. */
 export class Reader {
   readonly received: Received[] = [];
+  /** The last id that was told; a stream's that came without an event is not shown by its parser. */
+  cursor: string | undefined = undefined;
   /** The close code of a socket, 0 for a stream; undefined while it is open. */
   closed: number | undefined = undefined;
   readonly #changed = new EventEmitter();
@@ -45,7 +47,9 @@ export class Reader {
 
   /** @internal */
   push(received: Received): void {
-    this.received.push(received);
+    this.cursor = received.id ?? this.cursor;
+    // As for an event stream: what has an id alone is no event.
+    if (received.data !== undefined || received.event !== undefined) this.received.push(received);
     this.#changed.emit('changed');
   }
 
