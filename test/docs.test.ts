@@ -15,6 +15,9 @@ const MOCHA = fileURLToPath(import.meta.resolve('mocha/package.json')).replace(
   'bin/mocha.js',
 );
 
+/** Pages that a run of the benchmarks, or of the suite of faults, has written. */
+const MEASURED = ['docs/benchmarks.md', 'docs/faults.md'];
+
 describe('the documentation', function () {
   this.timeout(120_000);
   const pages = readPages();
@@ -26,7 +29,8 @@ describe('the documentation', function () {
   });
 
   it('has examples on each page', () => {
-    expect(pages.filter(({ snippets }) => snippets.length === 0).map(({ name }) => name)).to.deep.equal([]);
+    const bare = pages.filter(({ snippets }) => snippets.length === 0).map(({ name }) => name);
+    expect(bare.filter((name) => !MEASURED.includes(name))).to.deep.equal([]);
   });
 
   it('links only to what exists', () => {
