@@ -27,6 +27,7 @@ const FLOORS: Floor[] = [
       'core/in-flight',
       'core/proxy',
       'core/request',
+      'core/response',
       'core/upgrade-response',
       'core/query',
       'core/deferred',

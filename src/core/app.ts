@@ -16,6 +16,7 @@ import { Injection } from './injection.js';
 import { linkOf } from './links.js';
 import { checkOptions, type AppOptions } from './options.js';
 import { Request } from './request.js';
+import { Response } from './response.js';
 import type { Stats } from './stats.js';
 import { Upgrader } from './upgrader.js';
 
@@ -63,7 +64,12 @@ export class App {
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
     const { heartbeat = 25_000, deflate = false, health = false } = options;
     this.#heartbeat = new Heartbeat(heartbeat);
-    this.#environment = createEnvironment(options, this.#heartbeat, (work) => this.#wait(work));
+    this.#environment = createEnvironment(
+      options,
+      this.#heartbeat,
+      (work) => this.#wait(work),
+      () => this.server,
+    );
     this.#injection = new Injection(options.container ?? globalContainer);
     this.container = this.#injection.container;
     this.container.registerInstance(Channels, this.#environment.channels);
@@ -82,6 +88,7 @@ export class App {
     this.server = createServer(
       {
         IncomingMessage: Request,
+        ServerResponse: Response,
         maxHeaderSize: limits.head,
         headersTimeout: Math.min(timeouts.headers, timeouts.request),
         requestTimeout: timeouts.request,

@@ -8,6 +8,7 @@ import { HttpError, visible } from './errors.js';
 import { consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
 import { origination } from './proxy.js';
+import type { KeepAlive } from './response.js';
 import { Counters } from './stats.js';
 
 /** Makes what all exchanges of an application share. */
@@ -15,6 +16,7 @@ export function createEnvironment(
   options: AppOptions,
   heartbeat: Heartbeat,
   pending: (work: Promise<unknown>) => void,
+  server: () => KeepAlive,
 ): Environment {
   const { origins = 'same-origin', trustProxy, userId = idOf, broker = new LocalBroker() } = options;
   const logger = options.logger === false ? silentLogger : (options.logger ?? consoleLogger);
@@ -28,6 +30,9 @@ export function createEnvironment(
     channels: new Channels(broker, (err) => logger.error({ err }, 'a channel failed')),
     connections: new Connections(heartbeat, broker, limits),
     counters: new Counters(),
+    get server() {
+      return server();
+    },
     userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
     ...origination(trustProxy),
     report: (error, ctx) => report(error, ctx, logger, options.onError),

@@ -34,6 +34,7 @@ export class Dispatcher {
     private readonly health: boolean,
   ) {
     for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
+    this.#router.fold(routes);
     this.#nowhere = nowhere(this.#router, application);
     this.#probe = probe(() => this.#draining);
     const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
@@ -59,12 +60,14 @@ export class Dispatcher {
           headers: { connection: 'close' },
         });
       }
-      path = canonicalPath(this.#originForm(path, request));
-      const match = this.#find(method, path, request);
-      const { route, params } = match ?? {
-        route: this.#isProbe(path) ? this.#probe : this.#nowhere,
-        params: NO_PARAMS,
-      };
+      let route = this.#router.plain(method, path);
+      let params = NO_PARAMS;
+      if (route === undefined) {
+        path = canonicalPath(this.#originForm(path, request));
+        const match = this.#find(method, path, request);
+        if (match !== undefined) ({ route, params } = match);
+        else route = this.#isProbe(path) ? this.#probe : this.#nowhere;
+      }
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
