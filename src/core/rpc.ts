@@ -43,16 +43,16 @@ export class Calls {
   constructor(readonly procedures: ReadonlyMap<string, Procedure>) {}
 
   /** Whether a message is meant as a call, on a socket that takes other messages too. */
-  recognises({ data, binary }: RawMessage): boolean {
-    return !binary && data.includes('"jsonrpc"');
+  recognises(message: RawMessage): boolean {
+    return typeof message === 'string' && message.includes('"jsonrpc"');
   }
 
   /** Answers a message; what it gives is awaited before the next message is handled. */
-  answer(socket: Socket, { data, binary }: RawMessage): unknown {
+  answer(socket: Socket, message: RawMessage): unknown {
     let request: unknown;
     try {
-      if (binary) throw new HttpError(400, 'Calls are text');
-      request = parseJson(data);
+      if (typeof message !== 'string') throw new HttpError(400, 'Calls are text');
+      request = parseJson(message);
     } catch (error) {
       return this.#send(socket, failure(null, PARSE_ERROR, 'Parse error', (error as Error).message));
     }
@@ -91,7 +91,9 @@ export class Calls {
     };
     try {
       ctx.message = params;
-      const result = traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx));
+      const result = callTracing.hasSubscribers
+        ? traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx))
+        : procedure.chain(ctx);
       if (!isThenable(result)) return succeed();
       const answer = Promise.resolve(result).then(succeed, fail);
       return procedure.concurrent && !inBatch ? this.#overlap(socket, answer) : answer;

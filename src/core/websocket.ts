@@ -161,12 +161,12 @@ export class SocketRoute implements Conversation {
     return this.#perMessage ? this.method.run.perMessage(socket.context, this.decode(message)) : undefined;
   }
 
-  decode({ data, binary }: RawMessage): unknown {
-    if (this.#bytes) return data;
+  decode(message: RawMessage): unknown {
+    if (this.#bytes) return typeof message === 'string' ? Buffer.from(message) : message;
     const { codec } = this.method.options;
-    if (!this.#text && codec !== undefined) return this.#decodeBy(codec, binary ? data : data.toString());
-    if (binary) throw new Unacceptable(1003, 'this socket takes text');
-    return this.#text ? data.toString() : parseJson(data);
+    if (!this.#text && codec !== undefined) return this.#decodeBy(codec, message);
+    if (typeof message !== 'string') throw new Unacceptable(1003, 'this socket takes text');
+    return this.#text ? message : parseJson(message);
   }
 
   /** Answers a message that failed by the problem; the socket stays open. */

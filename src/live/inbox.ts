@@ -1,11 +1,8 @@
 import type { WebSocket } from 'ws';
 import { isThenable } from '../core/thenable.js';
 
-/** One message as it came. */
-export interface RawMessage {
-  readonly data: Buffer;
-  readonly binary: boolean;
-}
+/** One message as it came: a text is a string, a binary message its bytes. */
+export type RawMessage = string | Buffer;
 
 /** How much may wait for a handler that is behind before nothing more is read from the network. */
 const MAX_MESSAGES = 16;
@@ -53,7 +50,7 @@ export class Inbox {
       return;
     }
     (this.#queue ??= []).push(message);
-    this.#bytes += message.data.length;
+    this.#bytes += message.length;
     const full = this.#queue.length - this.#head >= MAX_MESSAGES || this.#bytes >= MAX_BYTES;
     if (full && !this.#owner.raw.isPaused) this.#owner.raw.pause();
   }
@@ -125,7 +122,7 @@ export class Inbox {
     if (queue === undefined) return undefined;
     const message = queue[this.#head++];
     if (message === undefined) return undefined;
-    this.#bytes -= message.data.length;
+    this.#bytes -= message.length;
     if (this.#head === queue.length) {
       this.#queue = undefined;
       this.#head = 0;

@@ -3,13 +3,13 @@ import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
 import { isThenable } from '../core/thenable.js';
 import { Connection } from './connection.js';
-import { messageOf } from './message.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
 import { Rate } from './rate.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Session } from './session.js';
 import { Inbox, type RawMessage } from './inbox.js';
+import { Intake } from './intake.js';
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
@@ -58,6 +58,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     peer.on('pong', onPong);
     peer.on('error', onError);
     peer.on('close', onClose);
+    // What is compressed is ws's to read, and so is a stream that somebody else listens to.
+    if (!this.#compressed && stream.listenerCount('data') === 1) {
+      new Intake(stream, this, context.environment.limits.message);
+    }
   }
 
   /** The subprotocol that was agreed on; '' for none. */
@@ -77,7 +81,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
     if (this.#farewell !== undefined) return false;
-    return this.#compressed ? this.#compress(this.format.payload(messageOf(value))) : super.send(value);
+    return this.#compressed ? this.#compress(this.payloadOf(value)) : super.send(value);
   }
 
   /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
@@ -175,7 +179,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /** @internal */
-  receive(data: Buffer, binary: boolean): void {
+  receive(message: RawMessage): void {
     const { environment, session } = this.context as {
       environment: Context['environment'];
       session: unknown;
@@ -188,7 +192,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       this.close(1008, 'too many messages');
       return;
     }
-    const message = { data, binary };
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);
     else this.#inbox.push(message);
   }
@@ -269,7 +272,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 }
 
 function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  (this as Peer).connection.receive(data as Buffer, binary);
+  (this as Peer).connection.receive(binary ? (data as Buffer) : (data as Buffer).toString());
 }
 
 function onPong(this: WebSocket): void {
