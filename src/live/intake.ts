@@ -89,10 +89,12 @@ export class Intake {
         return this.handBack(data.subarray(at));
       }
       const mask = at + (short < 126 ? 2 : short === 126 ? 4 : 10);
+      if (mask > end) return this.#hold(data, at);
+      const length = short < 126 ? short : lengthAt(data, at + 2, short);
+      // Before any of it has come.
+      if (length > this.limit) return this.handBack(data.subarray(at));
       const start = mask + 4;
       if (start > end) return this.#hold(data, at);
-      const length = short < 126 ? short : lengthAt(data, at + 2, short);
-      if (length > this.limit) return this.handBack(data.subarray(at));
       const next = start + length;
       if (control || next > end || short === 127) at = this.#give(data, at, next - at);
       else if (this.#message(data, first, mask, next)) at = next;
