@@ -28,6 +28,7 @@ const FLOORS: Floor[] = [
       'core/in-flight',
       'core/proxy',
       'core/request',
+      'core/answer',
       'core/upgrade-response',
       'core/query',
       'core/deferred',

@@ -5,6 +5,7 @@ import { container as globalContainer, type DependencyContainer } from 'tsyringe
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import { Heartbeat } from '../live/heartbeat.js';
+import { Answer } from './answer.js';
 import { audit } from './audit.js';
 import { closeWithin } from './closing.js';
 import { compileController, type CompiledRoute } from './compile.js';
@@ -83,6 +84,7 @@ export class App {
     this.server = createServer(
       {
         IncomingMessage: Request,
+        ServerResponse: Answer,
         maxHeaderSize: limits.head,
         headersTimeout: Math.min(timeouts.headers, timeouts.request),
         requestTimeout: timeouts.request,
