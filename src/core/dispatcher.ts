@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { canonicalPath } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
@@ -25,6 +26,8 @@ export class Dispatcher {
   readonly #router = new Router();
   readonly #nowhere: Route;
   readonly #probe: Route;
+  /** Connections on which no further request is taken. */
+  readonly #closing = new WeakSet<Socket>();
   #draining = false;
 
   constructor(
@@ -48,6 +51,8 @@ export class Dispatcher {
 
   /** Answers a request, or opens an event stream for it. */
   request(request: IncomingMessage, response: ServerResponse): void {
+    // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
+    if (response.socket === null ? this.#closing.has(request.socket) : response.socket.writableEnded) return;
     const { url = '/', method = 'GET' } = request;
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
@@ -160,6 +165,7 @@ export class Dispatcher {
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
     if (response.headersSent) return void response.destroy();
+    if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
     try {
       respondError(ctx, shown);
     } catch (err) {

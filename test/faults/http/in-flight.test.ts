@@ -166,6 +166,20 @@ describe('HTTP', () => {
       expect(client.received.toString().match(/HTTP\/1\.1 \d+/g)).to.deep.equal(['HTTP/1.1 200']);
     });
 
+    const tooMany = Array.from({ length: 201 }, (_, index) => `X-${index}: 1`);
+    for (const path of ['/next', '/slow']) {
+      holds(`that close the connection have no request behind them taken (after ${path})`, async () => {
+        const client = await RawClient.connect(await server.url());
+        client.write(get(path) + get('/next', ...tooMany) + get('/next') + get('/next'));
+        if (path === '/slow') await begun.promise;
+        go.resolve();
+        await client.closed();
+
+        expect(answersIn(client.received).map(({ status }) => status)).to.deep.equal([200, 431]);
+        expect(reached).to.deep.equal(path === '/slow' ? [] : ['next']);
+      });
+    }
+
     for (const target of ['localhost:80', '/next']) {
       holds(`that are CONNECT are refused with 501 in their turn (${target})`, async () => {
         const connect = `CONNECT ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
