@@ -90,6 +90,8 @@ export class App {
         requestTimeout: timeouts.request,
         keepAliveTimeout: timeouts.keepAlive,
         connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
+        // Node would refuse without a problem document; the dispatcher does it.
+        requireHostHeader: false,
       },
       (request, response) => this.#dispatcher.request(request, response),
     );

@@ -12,6 +12,7 @@ import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
+import { checkRequest } from './strictness.js';
 import { isThenable } from './thenable.js';
 import { exchangeTracing, traced } from './tracing.js';
 
@@ -59,11 +60,7 @@ export class Dispatcher {
     let path = mark === -1 ? url : url.slice(0, mark);
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
-      if (request.rawHeaders.length > this.environment.limits.headers * 2) {
-        throw new HttpError(431, 'The request has too many header fields', {
-          headers: { connection: 'close' },
-        });
-      }
+      checkRequest(request, this.environment.limits.headers);
       path = canonicalPath(this.#originForm(path, request));
       const match = this.#find(method, path, request);
       const { route, params } = match ?? {
@@ -78,9 +75,10 @@ export class Dispatcher {
     }
   }
 
-  /** The route of a socket, if the path has one. @throws HttpError 400 for a malformed path. */
+  /** The route of a socket, if the path has one. @throws HttpError for a request that is malformed. */
   socketRoute(request: IncomingMessage): { match: Match; path: string; search: string } | undefined {
     const { url = '/' } = request;
+    checkRequest(request, this.environment.limits.headers);
     const mark = url.indexOf('?');
     const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
     const match = this.#router.find('websocket', 'GET', path, request);
