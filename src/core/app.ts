@@ -8,6 +8,7 @@ import { Heartbeat } from '../live/heartbeat.js';
 import { audit } from './audit.js';
 import { closeWithin } from './closing.js';
 import { compileController, type CompiledRoute } from './compile.js';
+import { answerConnectionErrors } from './connection-errors.js';
 import { createEnvironment } from './create-environment.js';
 import { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
@@ -94,6 +95,8 @@ export class App {
         requestTimeout: timeouts.request,
         keepAliveTimeout: timeouts.keepAlive,
         connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
+        // Node would refuse without a problem document; the dispatcher does it.
+        requireHostHeader: false,
       },
       (request, response) => this.#dispatcher.request(request, response),
     );
@@ -103,6 +106,7 @@ export class App {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
   }

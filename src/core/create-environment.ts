@@ -40,6 +40,9 @@ export function createEnvironment(
   };
 }
 
+/** What a client asked for and nobody here speaks: a method, a coding, a version. The server has not failed. */
+const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
+
 /** Tells `onError` and the log of an error. What the client may see of it is the result. */
 function report(error: unknown, ctx: Context, logger: Logger, onError: AppOptions['onError']): HttpError {
   let shown = visible(error);
@@ -49,7 +52,7 @@ function report(error: unknown, ctx: Context, logger: Logger, onError: AppOption
   } catch (err) {
     logger.error({ err, requestId: ctx.id }, 'onError failed');
   }
-  if (shown.status >= 500) {
+  if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {
       err: error,

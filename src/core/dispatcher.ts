@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { canonicalPath } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
@@ -11,6 +12,7 @@ import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
+import { checkRequest } from './strictness.js';
 import { isThenable } from './thenable.js';
 import { exchangeTracing, traced } from './tracing.js';
 
@@ -25,6 +27,8 @@ export class Dispatcher {
   readonly #router = new Router();
   readonly #nowhere: Route;
   readonly #probe: Route;
+  /** Connections on which no further request is taken. */
+  readonly #closing = new WeakSet<Socket>();
   #draining = false;
 
   constructor(
@@ -49,17 +53,15 @@ export class Dispatcher {
 
   /** Answers a request, or opens an event stream for it. */
   request(request: IncomingMessage, response: ServerResponse): void {
+    // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
+    if (response.socket === null ? this.#closing.has(request.socket) : response.socket.writableEnded) return;
     const { url = '/', method = 'GET' } = request;
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
     let path = mark === -1 ? url : url.slice(0, mark);
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
-      if (request.rawHeaders.length > this.environment.limits.headers * 2) {
-        throw new HttpError(431, 'The request has too many header fields', {
-          headers: { connection: 'close' },
-        });
-      }
+      checkRequest(request, this.environment.limits.headers);
       let route = this.#router.plain(method, path);
       let params = NO_PARAMS;
       if (route === undefined) {
@@ -76,9 +78,10 @@ export class Dispatcher {
     }
   }
 
-  /** The route of a socket, if the path has one. @throws HttpError 400 for a malformed path. */
+  /** The route of a socket, if the path has one. @throws HttpError for a request that is malformed. */
   socketRoute(request: IncomingMessage): { match: Match; path: string; search: string } | undefined {
     const { url = '/' } = request;
+    checkRequest(request, this.environment.limits.headers);
     const mark = url.indexOf('?');
     const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
     const match = this.#router.find('websocket', 'GET', path, request);
@@ -163,6 +166,7 @@ export class Dispatcher {
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
     if (response.headersSent) return void response.destroy();
+    if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
     try {
       respondError(ctx, shown);
     } catch (err) {

@@ -31,7 +31,6 @@ export function checkHandshake(request: IncomingMessage): void {
   if (count(request, 'sec-websocket-key') !== 1 || !KEY.test(headers['sec-websocket-key'] ?? '')) {
     throw new HttpError(400, 'The Sec-WebSocket-Key is missing or malformed');
   }
-  if (count(request, 'host') !== 1) throw new HttpError(400, 'A request has one Host');
   offeredProtocols(request);
 }
 

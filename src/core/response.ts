@@ -1,4 +1,6 @@
 import { ServerResponse, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { hangUp } from './hang-up.js';
 import { SENT } from './upgrade-response.js';
 
 /** What of a server decides how long its connections are kept. */
@@ -92,6 +94,21 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
   override writeHead(...head: unknown[]): this {
     if (this.#whole) SENT.writeHead(this.statusCode);
     return super.writeHead(...(head as [number]));
+  }
+
+  /**
+   * Node lets go of the socket when the answer is out, and before it closes the connection, if it does: a client that
+   * still sends is not cut off, since it could not read its answer.
+   */
+  override detachSocket(socket: Socket): void {
+    super.detachSocket(socket);
+    const { req: request } = this;
+    if (request.complete) return;
+    socket.destroySoon = () => {
+      // Nobody reads the body any more, and Node's parser may have stopped to take it from the network.
+      request.resume();
+      hangUp(socket);
+    };
   }
 
   override flushHeaders(): void {
