@@ -111,6 +111,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
     this.#inbox.discard();
+    this.#calls?.discard();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
@@ -176,6 +177,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   receive(data: Buffer, binary: boolean): void {
+    // The peer may go on sending although it was told that it is over.
+    if (this.#farewell !== undefined) return this.#inbox.drop({ data, binary });
     const { environment, session } = this.context as {
       environment: Context['environment'];
       session: unknown;
