@@ -62,7 +62,8 @@ export function checkOrigin(ctx: Context, policy: OriginPolicy): void {
 }
 
 function allows(ctx: Context, policy: Exclude<OriginPolicy, '*'>, origin: string): boolean {
-  if (typeof policy === 'function') return policy(origin, ctx);
+  // A promise would let everybody in: only what is plainly true does.
+  if (typeof policy === 'function') return (policy(origin, ctx) as unknown) === true;
   if (policy !== 'same-origin') return policy.includes(origin);
   const { environment, request } = ctx;
   const host = environment.host(request);

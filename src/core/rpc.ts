@@ -49,9 +49,9 @@ export class Calls {
 
   /** Answers a message; what it gives is awaited before the next message is handled. */
   answer(socket: Socket, message: RawMessage): unknown {
+    if (typeof message !== 'string') return socket.close(1003, 'calls are text');
     let request: unknown;
     try {
-      if (typeof message !== 'string') throw new HttpError(400, 'Calls are text');
       request = parseJson(message);
     } catch (error) {
       return this.#send(socket, failure(null, PARSE_ERROR, 'Parse error', (error as Error).message));

@@ -115,6 +115,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
     this.#inbox.discard();
+    this.#calls?.discard();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
@@ -180,6 +181,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   receive(message: RawMessage): void {
+    // The peer may go on sending although it was told that it is over.
+    if (this.#farewell !== undefined) return this.#inbox.drop(message);
     const { environment, session } = this.context as {
       environment: Context['environment'];
       session: unknown;

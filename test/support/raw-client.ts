@@ -98,14 +98,16 @@ export const HANDSHAKE = [
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ];
 
-/** A masked frame, as clients send it; payloads of less than 126 bytes. */
+/** A masked frame, as clients send it; payloads of less than 64 KiB. */
 export function maskedFrame(opcode: number, payload: string | Uint8Array): Buffer {
   const data = Buffer.from(payload);
-  const frame = Buffer.alloc(6 + data.length);
+  const long = data.length > 125;
+  const frame = Buffer.alloc((long ? 8 : 6) + data.length);
   frame[0] = 0x80 | opcode;
-  frame[1] = 0x80 | data.length;
+  frame[1] = 0x80 | (long ? 126 : data.length);
+  if (long) frame.writeUInt16BE(data.length, 2);
   // A mask of zeros leaves the payload as it is.
-  data.copy(frame, 6);
+  data.copy(frame, long ? 8 : 6);
   return frame;
 }
 
