@@ -162,19 +162,21 @@ export class App {
     connections.drain();
     // A server that is about to listen cannot be closed yet; one that fails to need not be.
     await this.#starting?.catch(() => undefined);
-    await closeWithin(grace, {
+    const rest = await closeWithin(grace, {
       server,
       sockets: this.#sockets,
       connections,
       inFlight,
+      handshakes,
       pending: this.#pending,
+      logger,
     });
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();
+    await rest.end('closing the broker', () => broker.close());
+    await rest.end('disposing the container', () => this.#injection.dispose(logger));
     this.#stopSignals?.();
-    await broker.close();
-    await this.#injection.dispose(logger);
   }
 
   #isClosing(): boolean {
