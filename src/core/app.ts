@@ -106,9 +106,14 @@ export class App {
     url: string;
   }> {
     if (this.#isClosing()) throw new Error('the application has been closed');
+    // Node would take the first port and say nothing while that is still being opened.
+    if (this.#starting !== undefined) throw new Error('the application listens already');
     this.server.listen(port, host);
     this.#starting = once(this.server, 'listening');
-    await this.#starting;
+    await this.#starting.catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
     // Closed meanwhile: the end has waited for this, and goes on.
     if (this.#isClosing()) throw new Error('the application has been closed');
     if (signals) this.#stopSignals = this.#endBySignals();
