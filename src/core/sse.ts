@@ -4,7 +4,7 @@ import { EventStream } from '../live/event-stream.js';
 import { admit } from './admission.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { Disconnected } from './errors.js';
+import { Disconnected, isAbort } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
 import { pump } from './pump.js';
 import { isAsyncIterable } from './respond.js';
@@ -101,8 +101,7 @@ function run(ctx: Context, stream: EventStream, source: Begun): void {
     () => stream.close(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
-      if (!(stream.closed !== undefined && (error as Error).name === 'AbortError'))
-        ctx.environment.report(error, ctx);
+      if (!(stream.closed !== undefined && isAbort(error))) ctx.environment.report(error, ctx);
       stream.terminate();
     },
   );

@@ -6,7 +6,7 @@ import type { RawMessage } from '../live/inbox.js';
 import { Peer, Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { closeCode, HttpError, problem } from './errors.js';
+import { closeCode, HttpError, isA, isAbort, problem } from './errors.js';
 import { checkOrigin } from './handshake.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
@@ -172,7 +172,7 @@ export class SocketRoute implements Conversation {
   /** Answers a message that failed by the problem; the socket stays open. */
   refuse(socket: Socket, error: unknown): void {
     const { context } = socket;
-    if (error instanceof Unacceptable) {
+    if (isA(Unacceptable, error)) {
       socket.close(error.code, error.message);
       return;
     }
@@ -220,10 +220,10 @@ export class SocketRoute implements Conversation {
   #fail(socket: Socket, error: unknown): void {
     const { context } = socket;
     // What was aborted because the socket has closed did as it was told.
-    if (socket.closed !== undefined && (error as Error | undefined)?.name === 'AbortError') return;
+    if (socket.closed !== undefined && isAbort(error)) return;
     const shown = context.environment.report(this.#mapped(error, context), context);
     socket.close(
-      error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011,
+      isA(HttpError, error) || shown.status !== 500 ? closeCode(shown) : 1011,
       closeReason(shown.detail ?? ''),
     );
   }
