@@ -1,4 +1,6 @@
 import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
+import type { Context } from './context.js';
+import { isThenable } from './thenable.js';
 
 /** A problem document, RFC 9457. `errors` lists what validation refused. */
 export interface Problem {
@@ -87,6 +89,25 @@ export function isAbort(thrown: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** What `onError` makes of an error. That it fails itself is logged, and the error is what it was. */
+export function mapped(
+  onError: ((error: unknown, ctx: Context) => unknown) | undefined,
+  error: unknown,
+  ctx: Context,
+): unknown {
+  const failed = (err: unknown): void =>
+    ctx.environment.logger.error({ err, requestId: ctx.id }, 'onError failed');
+  try {
+    const result = onError?.(error, ctx);
+    if (result instanceof HttpError) return result;
+    // Nobody waits for it: it may look at the error, and maps none.
+    if (isThenable(result)) result.then(undefined, failed);
+  } catch (err) {
+    failed(err);
+  }
+  return error;
 }
 
 /** The problem document of an error. */

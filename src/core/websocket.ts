@@ -6,7 +6,7 @@ import type { RawMessage } from '../live/inbox.js';
 import { Peer, Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { closeCode, HttpError, isA, isAbort, problem } from './errors.js';
+import { closeCode, HttpError, isA, isAbort, mapped, problem } from './errors.js';
 import { checkOrigin } from './handshake.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
@@ -229,9 +229,7 @@ export class SocketRoute implements Conversation {
   }
 
   #mapped(error: unknown, context: Context): unknown {
-    const { onError } = this.method.options;
-    const mapped = onError?.(error, context);
-    return mapped instanceof HttpError ? mapped : error;
+    return mapped(this.method.options.onError, error, context);
   }
 
   #decodeBy(codec: NonNullable<WebSocketOptions['codec']>, data: string | Buffer): unknown {
