@@ -103,7 +103,7 @@ export function mapped(
     const result = onError?.(error, ctx);
     if (result instanceof HttpError) return result;
     // Nobody waits for it: it may look at the error, and maps none.
-    if (isThenable(result)) result.then(undefined, failed);
+    if (isThenable(result)) void Promise.resolve(result).then(undefined, failed);
   } catch (err) {
     failed(err);
   }

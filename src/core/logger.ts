@@ -27,7 +27,7 @@ export function careful(logger: Logger): Logger {
     };
     try {
       const written: unknown = logger[level](fields, message);
-      if (isThenable(written)) written.then(undefined, failed);
+      if (isThenable(written)) void Promise.resolve(written).then(undefined, failed);
     } catch (error) {
       failed(error);
     }

@@ -24,7 +24,9 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
     if (ctx.answered) stream.send(ctx.answer);
     ctx.outlet = stream;
     const value = call(ctx);
-    return isThenable(value) ? value.then((later) => begin(ctx, stream, later)) : begin(ctx, stream, value);
+    return isThenable(value)
+      ? Promise.resolve(value).then((later) => begin(ctx, stream, later))
+      : begin(ctx, stream, value);
   };
 }
 

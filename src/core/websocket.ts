@@ -111,7 +111,7 @@ export class SocketRoute implements Conversation {
     try {
       const value = this.method.run.perConnection(ctx, undefined);
       if (isThenable(value))
-        value.then(
+        void Promise.resolve(value).then(
           (later) => this.#settle(socket, later),
           (error: unknown) => this.#fail(socket, error),
         );
@@ -142,7 +142,7 @@ export class SocketRoute implements Conversation {
         if (value !== undefined) socket.send(value);
         return undefined;
       }
-      return value.then(
+      return Promise.resolve(value).then(
         (later) => this.#reply(socket, later),
         (error: unknown) => this.refuse(socket, error),
       );
