@@ -65,6 +65,7 @@ const FLOORS: Floor[] = [
       'core/dispatcher',
       'core/upgrader',
       'core/closing',
+      'core/own-process',
     ],
   },
   { files: ['core/app'] },
