@@ -69,6 +69,7 @@ const FLOORS: Floor[] = [
       'core/upgrader',
       'core/closing',
       'core/connection-errors',
+      'core/own-process',
     ],
   },
   { files: ['core/app'] },

@@ -16,6 +16,7 @@ import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
 import { checkOptions, type AppOptions } from './options.js';
+import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
 import { Response } from './response.js';
 import type { Stats } from './stats.js';
@@ -26,7 +27,10 @@ export interface ListenOptions {
   port?: number;
   /** Where to listen: only this machine, unless told otherwise. `'0.0.0.0'` or `'::'` is everywhere. */
   host?: string;
-  /** Ends the process in order on SIGTERM and SIGINT; a second signal ends it at once. */
+  /**
+   * Ends the process in order on SIGTERM and SIGINT, and at once on a second signal; drains and ends it with 1 on an
+   * uncaught exception, and logs unhandled rejections.
+   */
   signals?: boolean;
 }
 
@@ -59,7 +63,7 @@ export class App {
   readonly #sockets = new Set<Socket>();
   #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
-  #stopSignals: (() => void) | undefined = undefined;
+  #disown: (() => void) | undefined = undefined;
 
   /** @internal */
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
@@ -117,12 +121,20 @@ export class App {
     url: string;
   }> {
     if (this.#isClosing()) throw new Error('the application has been closed');
+    // Node would take the first port and say nothing while that is still being opened.
+    if (this.#starting !== undefined) throw new Error('the application listens already');
     this.server.listen(port, host);
     this.#starting = once(this.server, 'listening');
-    await this.#starting;
+    await this.#starting.catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
     // Closed meanwhile: the end has waited for this, and goes on.
     if (this.#isClosing()) throw new Error('the application has been closed');
-    if (signals) this.#stopSignals = this.#endBySignals();
+    if (signals) {
+      const owner = { close: () => this.close(), isClosing: () => this.#isClosing() };
+      this.#disown = ownProcess(owner, this.#environment.logger);
+    }
     const { port: taken, family, address } = this.server.address() as AddressInfo;
     const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address)
       ? 'localhost'
@@ -173,42 +185,25 @@ export class App {
     connections.drain();
     // A server that is about to listen cannot be closed yet; one that fails to need not be.
     await this.#starting?.catch(() => undefined);
-    await closeWithin(grace, {
+    const rest = await closeWithin(grace, {
       server,
       sockets: this.#sockets,
       connections,
       inFlight,
+      handshakes,
       pending: this.#pending,
+      logger,
     });
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();
-    this.#stopSignals?.();
-    await broker.close();
-    await this.#injection.dispose(logger);
+    await rest.end('closing the broker', () => broker.close());
+    await rest.end('disposing the container', () => this.#injection.dispose(logger));
+    this.#disown?.();
   }
 
   #isClosing(): boolean {
     return this.#closing !== undefined;
-  }
-
-  #endBySignals(): () => void {
-    const end = (signal: NodeJS.Signals): void => {
-      if (this.#closing !== undefined) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
-      this.close().then(
-        () => process.exit(0),
-        (err: unknown) => {
-          this.#environment.logger.error({ err }, 'closing failed');
-          process.exit(1);
-        },
-      );
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    return () => {
-      process.off('SIGTERM', end);
-      process.off('SIGINT', end);
-    };
   }
 
   #wait(work: Promise<unknown>): void {

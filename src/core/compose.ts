@@ -37,7 +37,7 @@ function wrap(link: Link, inner: Step): Step {
     const result = link.run(ctx, () => passage.next());
     if (!isThenable(result)) return passage.leave();
     if (result === passage.rest) return passage.hand(passage.rest);
-    return result.then(
+    return Promise.resolve(result).then(
       () => passage.leave(),
       (error: unknown) => passage.fail(error),
     );

@@ -4,8 +4,8 @@ import type { Heartbeat } from '../live/heartbeat.js';
 import { LocalBroker } from '../live/local-broker.js';
 import type { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { HttpError, visible } from './errors.js';
-import { consoleLogger, silentLogger, type Logger } from './logger.js';
+import { mapped, visible, type HttpError } from './errors.js';
+import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
 import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
@@ -19,7 +19,7 @@ export function createEnvironment(
   server: () => KeepAlive,
 ): Environment {
   const { origins = 'same-origin', trustProxy, userId = idOf, broker = new LocalBroker() } = options;
-  const logger = options.logger === false ? silentLogger : (options.logger ?? consoleLogger);
+  const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
   return {
     logger,
@@ -45,13 +45,7 @@ const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
 
 /** Tells `onError` and the log of an error. What the client may see of it is the result. */
 function report(error: unknown, ctx: Context, logger: Logger, onError: AppOptions['onError']): HttpError {
-  let shown = visible(error);
-  try {
-    const mapped = onError?.(error, ctx);
-    if (mapped instanceof HttpError) shown = mapped;
-  } catch (err) {
-    logger.error({ err, requestId: ctx.id }, 'onError failed');
-  }
+  const shown = visible(mapped(onError, error, ctx));
   if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {

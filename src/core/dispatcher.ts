@@ -5,7 +5,7 @@ import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
 import { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { Disconnected, HttpError } from './errors.js';
+import { Disconnected, HttpError, isA, isAbort } from './errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
@@ -161,8 +161,8 @@ export class Dispatcher {
     if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.
-    const aborted = ctx.ended && (error as Error | undefined)?.name === 'AbortError';
-    if (aborted || error instanceof Disconnected) return void response.destroy();
+    const aborted = ctx.ended && isAbort(error);
+    if (aborted || isA(Disconnected, error)) return void response.destroy();
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
     if (response.headersSent) return void response.destroy();

@@ -15,7 +15,9 @@ export function httpStep(call: Call, status: number | undefined): Step {
     if (ctx.ended) throw new Disconnected();
     ctx.reached = true;
     const value = call(ctx);
-    return isThenable(value) ? value.then((later) => decide(ctx, later, status)) : decide(ctx, value, status);
+    return isThenable(value)
+      ? Promise.resolve(value).then((later) => decide(ctx, later, status))
+      : decide(ctx, value, status);
   };
 }
 

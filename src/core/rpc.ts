@@ -4,7 +4,7 @@ import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
 import { Context } from './context.js';
 import { InvalidInput } from './convert.js';
-import { HttpError, problem } from './errors.js';
+import { HttpError, isA, problem } from './errors.js';
 import { parseJson } from './json.js';
 import { isThenable } from './thenable.js';
 import { callTracing, traced } from './tracing.js';
@@ -137,9 +137,8 @@ function callContext(socket: Socket): Context {
 function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
   const shown = ctx.environment.report(error, ctx);
   const data = problem(shown, ctx.id);
-  if (error instanceof InvalidInput) return failure(id, INVALID_PARAMS, shown.message, data);
-  if (error instanceof HttpError || shown.status !== 500)
-    return failure(id, SERVER_ERROR, shown.message, data);
+  if (isA(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
+  if (isA(HttpError, error) || shown.status !== 500) return failure(id, SERVER_ERROR, shown.message, data);
   return failure(id, INTERNAL_ERROR, 'Internal error', data);
 }
 
