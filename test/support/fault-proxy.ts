@@ -51,6 +51,9 @@ export class Link {
   readonly up: Way;
   /** From the server to the client. */
   readonly down: Way;
+  /** Resolves when the connection has vanished. */
+  readonly vanished: Promise<void>;
+  #vanish: () => void = () => undefined;
 
   constructor(
     readonly client: Socket,
@@ -58,6 +61,7 @@ export class Link {
   ) {
     this.up = new Way(this, client, server);
     this.down = new Way(this, server, client);
+    this.vanished = new Promise((resolve) => (this.#vanish = resolve));
     // One side has gone without a farewell: so does the other.
     for (const socket of [client, server]) socket.on('error', () => this.reset());
   }
@@ -78,6 +82,7 @@ export class Link {
   vanish(): void {
     this.up.hold();
     this.down.hold();
+    this.#vanish();
   }
 }
 
