@@ -122,9 +122,13 @@ export abstract class Connection {
     return frame !== undefined && this.write(frame);
   }
 
-  /** Resolves when the reader has caught up, or the connection is over. */
+  /**
+   * Resolves when the reader has caught up, or the connection is over. Before the head of a stream nothing goes to
+   * its reader: it resolves at once, and what is sent waits within `limits.buffered`.
+   */
   drained(): Promise<void> {
-    if (this.closed !== undefined) return READY;
+    // The head waits for the method: who awaited the reader there would wait for itself.
+    if (this.closed !== undefined || !this.#ready) return READY;
     this.flush();
     if (!this.behind) return READY;
     return new Promise((resolve) => {

@@ -22,6 +22,7 @@ export class RawClient {
     });
     this.#ended = new Promise((resolve) => socket.once('close', resolve));
     void this.#ended.then(() => this.#wake());
+    socket.on('end', () => this.#wake());
     // A reset by the server is what some tests are about.
     socket.on('error', () => this.#wake());
   }
@@ -58,7 +59,6 @@ export class RawClient {
       }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        this.socket.once('end', resolve);
       });
     }
     return this.received;
