@@ -1,6 +1,9 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import type { ServeOptions } from 'coequal/testing';
 import { mistreated, type Mistreated } from '../../support/canary.js';
+import type { LogLine } from '../../support/journal.js';
 import { field, readAnswers, type Answer, type Answers } from './http-answers.js';
 import { SECRET } from './target.js';
 import { allClosed, settles, Wire, within } from './wire.js';
@@ -67,12 +70,13 @@ export function fuzzed(options: ServeOptions): Fuzzed {
 
     async unharmed() {
       await settles(quiet, () => `something stays open: ${JSON.stringify(server.app.stats())}`);
-      expect(log.at('error').filter(isOurFault), 'errors in the log').to.deep.equal([]);
-      expect(warnings, 'warnings of the process').to.deep.equal([]);
+      // Forgotten in any case: a smaller input is to fail by itself.
+      const errors = log.lines.splice(0).filter(isOurFault);
+      if (errors.length > 0) throw new Error(`in the log: ${inspect(errors, { depth: 5 })}`);
+      if (warnings.length > 0) throw new Error(`of the process: ${inspect(warnings.splice(0))}`);
       for (const [prototype, keys] of PROTOTYPES) {
         expect(Reflect.ownKeys(prototype), 'keys of a prototype').to.deep.equal(keys);
       }
-      log.lines.length = 0;
     },
   };
 
@@ -80,6 +84,8 @@ export function fuzzed(options: ServeOptions): Fuzzed {
   async function answersCome(): Promise<void> {
     const answer = await within(server.fetch('/canary'), () => 'the canary route does not answer');
     expect(await answer.text(), 'the canary route').to.equal('alive');
+    // What waits for a store or a parser has some turns more; what waits for the client would wait for ever.
+    for (let turns = 0; turns < 20 && server.app.stats().inFlight.exchanges > 0; turns++) await turn();
   }
 
   /** The witness of the canary is open all the time. */
@@ -91,8 +97,8 @@ export function fuzzed(options: ServeOptions): Fuzzed {
 }
 
 /** What a client sends can be beyond what is implemented; that is no failure of the server. */
-function isOurFault({ fields }: { fields: Record<string, unknown> }): boolean {
-  return fields['status'] !== 501 && fields['status'] !== 505;
+function isOurFault({ level, fields }: LogLine): boolean {
+  return level === 'error' && fields['status'] !== 501 && fields['status'] !== 505;
 }
 
 function exchange(wire: Wire, input: Buffer): Exchange {

@@ -1,12 +1,14 @@
 import {
   Body,
   Channel,
+  Channels,
   Controller,
   Ctx,
   defineChannel,
   Get,
   Headers,
   HttpError,
+  Multipart,
   Param,
   Post,
   Query,
@@ -16,8 +18,8 @@ import {
   Sse,
   WebSocket,
   type Context,
-  type Multipart,
 } from 'coequal';
+import type { TestServer } from 'coequal/testing';
 import { z } from 'zod';
 
 /** What no answer may show. */
@@ -32,6 +34,18 @@ export const News = defineChannel<string>('news', { history: 20 });
 
 interface Held {
   user: string;
+}
+
+/** What inputs need that an application has made: the token of a session, and a cursor of the news. */
+export async function prepare(server: TestServer): Promise<{ session: string; cursor: string }> {
+  const response = await server.fetch('/session', { method: 'POST' });
+  const session = /^__Host-session=([\w-]+);/.exec(response.headers.getSetCookie()[0] ?? '')?.[1] ?? '';
+  const news = server.app.container.resolve(Channels).of(News, {});
+  for (let issue = 1; issue <= 25; issue++) news.publish(`issue ${issue}`);
+  const stream = await server.sse('/news');
+  const { id: cursor = '' } = await stream.next();
+  stream.close();
+  return { session, cursor };
 }
 
 /** Requests of every sort. */
