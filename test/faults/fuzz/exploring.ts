@@ -12,7 +12,7 @@ const FRESH = given === undefined ? randomInt(2 ** 31 - 100_000) : Number(given)
 const SEEDS = given === undefined && !LONG ? [FIXED, FRESH] : [FRESH];
 
 /** Of a short run, what one seed may take; a busy machine tries fewer inputs, and at least one round. */
-const SHORT_MS = 1_500;
+const SHORT_MS = 600;
 const PROGRESS_MS = 15_000;
 
 export interface Extent {
@@ -41,7 +41,7 @@ export async function explore<T>(
       const test = fc.asyncProperty(values, async (value) => {
         tried += await property(value);
       });
-      await fc.assert(test, { seed: seed + round, numRuns: LONG ? 100 : 10, path: process.env['FUZZ_PATH'] });
+      await fc.assert(test, { seed: seed + round, numRuns: LONG ? 100 : 5, path: process.env['FUZZ_PATH'] });
       const now = Date.now();
       if (LONG && now - told > PROGRESS_MS) {
         told = now;

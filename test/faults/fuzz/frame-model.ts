@@ -96,12 +96,14 @@ export function mayBeSent(code: number): boolean {
 
 /**
  * Reads what a server has sent. @throws Error for what is not well-formed: masks, reserved bits, lengths that could
- * be shorter, text that is no UTF-8, close codes that may not be sent, anything after a close frame.
+ * be shorter, text that is no UTF-8, close codes that may not be sent, anything after a close frame; frames that are
+ * cut, where all is there.
  */
-export function readSent(bytes: Buffer, { rsv1 = false } = {}): Sent[] {
+export function readSent(bytes: Buffer, { rsv1 = false, whole = true } = {}): Sent[] {
   const sent: Sent[] = [];
   for (let at = 0; at < bytes.length;) {
     if (sent.at(-1)?.startsWith('close:') === true) throw new Error('something after a close frame');
+    if (!whole && at + 1 === bytes.length) return sent;
     const [first = 0, second = -1] = [bytes[at], bytes[at + 1]];
     const compressed = (first & 0x40) !== 0;
     if ((first & 0x80) === 0 || (first & 0x30) !== 0 || (compressed && !rsv1) || (second & 0x80) !== 0) {
@@ -112,7 +114,10 @@ export function readSent(bytes: Buffer, { rsv1 = false } = {}): Sent[] {
     if ((form === 2 && length < 126) || (form === 8 && length < 65_536)) throw new Error('a length too long');
     const start = at + 2 + form;
     const payload = bytes.subarray(start, start + length);
-    if (payload.length < length) throw new Error('a frame that is cut');
+    if (payload.length < length) {
+      if (!whole) return sent;
+      throw new Error('a frame that is cut');
+    }
     at = start + length;
     const frame = sentBy(first & 0xf, payload, compressed);
     if (frame !== undefined) sent.push(frame);

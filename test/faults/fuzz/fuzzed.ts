@@ -24,8 +24,11 @@ const BARE = new Set([400, 408, 413, 417, 431]);
 /** An application that is given what nobody should send it. */
 export interface Fuzzed extends Mistreated {
   port(): Promise<number>;
-  /** Sends each input on a connection of its own, all at once, and gives what came back. */
-  send(inputs: readonly Buffer[], size?: number): Promise<Exchange[]>;
+  /**
+   * Sends each input on a connection of its own, all at once, and gives what came back. Where the server waits for
+   * more, or goes on, we leave; not so if we are to `stay` until it closes.
+   */
+  send(inputs: readonly Buffer[], way?: { piece?: number; stay?: boolean }): Promise<Exchange[]>;
   /** What must hold after each batch: nothing is open, nothing logged as an error, no prototype changed. */
   unharmed(): Promise<void>;
 }
@@ -58,12 +61,12 @@ export function fuzzed(options: ServeOptions): Fuzzed {
       });
     },
 
-    async send(inputs, size = 0) {
+    async send(inputs, { piece = 0, stay = false } = {}) {
       const at = await port();
       const wires = await Promise.all(inputs.map(() => Wire.open(at)));
-      await Promise.all(wires.map((wire, index) => wire.write(inputs[index] ?? Buffer.alloc(0), size)));
+      await Promise.all(wires.map((wire, index) => wire.write(inputs[index] ?? Buffer.alloc(0), piece)));
       await answersCome();
-      for (const wire of wires) wire.leave();
+      if (!stay) for (const wire of wires) wire.leave();
       await allClosed(wires);
       return wires.map((wire, index) => exchange(wire, inputs[index] ?? Buffer.alloc(0)));
     },

@@ -8,7 +8,7 @@ import { checkCloseCode, fuzzed, type Exchange } from './fuzzed.js';
 import { httpInputs, requestOf } from './http-mutations.js';
 import { prepare, Procedures, Requests, Sessions, Sockets } from './target.js';
 
-const sizes = fc.oneof({ arbitrary: fc.constant(0), weight: 6 }, fc.constantFrom(1, 16, 100));
+const pieces = fc.oneof({ arbitrary: fc.constant(0), weight: 6 }, fc.constantFrom(1, 16, 100));
 
 describe('Fuzzing', () => {
   for (const folder of ['requests', 'handshakes'] as const) {
@@ -44,13 +44,13 @@ describe('Fuzzing', () => {
                 maxLength: 32,
                 size: 'max',
               }),
-              size: sizes,
+              piece: pieces,
             }),
-            async ({ inputs, size }) => {
+            async ({ inputs, piece }) => {
               const datas = entries.map(({ data }) => data);
               const exchanges = await send(
                 inputs.map((input) => requestOf(input, datas)),
-                size,
+                { piece },
               );
               exchanges.forEach(checkSocket);
               await unharmed();

@@ -30,7 +30,11 @@ export type Order = z.infer<typeof Order>;
 
 export const Sum = z.strictObject({ a: z.number(), b: z.number() });
 
-export const News = defineChannel<string>('news', { history: 20 });
+/** How many news there are, and how many of them are kept. */
+export const ISSUES = 25;
+export const KEPT = 20;
+
+export const News = defineChannel<string>('news', { history: KEPT });
 
 interface Held {
   user: string;
@@ -41,7 +45,7 @@ export async function prepare(server: TestServer): Promise<{ session: string; cu
   const response = await server.fetch('/session', { method: 'POST' });
   const session = /^__Host-session=([\w-]+);/.exec(response.headers.getSetCookie()[0] ?? '')?.[1] ?? '';
   const news = server.app.container.resolve(Channels).of(News, {});
-  for (let issue = 1; issue <= 25; issue++) news.publish(`issue ${issue}`);
+  for (let issue = 1; issue <= ISSUES; issue++) news.publish(`issue ${issue}`);
   const stream = await server.sse('/news');
   const { id: cursor = '' } = await stream.next();
   stream.close();
