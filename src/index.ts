@@ -5,7 +5,7 @@ export { App, createApp, type CloseOptions, type ListenOptions } from './core/ap
 export type { Stats } from './core/stats.js';
 export type { Traced, TraceParent } from './core/tracing.js';
 export { attribute, type Attribute, type Attributes } from './core/attributes.js';
-export type { Part, Multipart } from './core/multipart.js';
+export { Multipart, type Part } from './core/multipart.js';
 export type { Middleware, MiddlewareClass, MiddlewareLike, Next } from './core/compose.js';
 export { Context, type Kind } from './core/context.js';
 export type { SetCookie } from './core/cookies.js';

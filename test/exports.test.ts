@@ -21,6 +21,7 @@ const NAMES = {
     'param',
   ],
   parameterDecoratorsAndTypes: ['Channel', 'Connection', 'Session', 'Socket'],
+  body: ['Multipart'],
   context: ['ConfigurationError', 'Context', 'HttpError', 'attribute', 'connect'],
   live: ['Channels', 'Connections', 'conflate', 'defineChannel', 'event', 'sessions'],
 };

@@ -78,14 +78,14 @@ export async function readBody(
 async function parse(request: IncomingMessage, limit: number, limits: BodyLimits): Promise<unknown> {
   const { type } = contentType(request);
   if (type === 'multipart/form-data') return multipart(request, limit, limits.multipart);
-  if (type === 'application/json' || type.endsWith('+json')) {
-    const encoding = charset(request);
-    const json = await bytes(request, limit);
-    return parseJson(encoding === 'utf8' ? json : json.toString(encoding), limits.json);
-  }
-  if (type !== URLENCODED && !type.startsWith('text/')) throw unsupported();
-  charset(request);
-  const text = decode(await bytes(request, limit), request);
+  const isJson = type === 'application/json' || type.endsWith('+json');
+  if (!isJson && type !== URLENCODED && !type.startsWith('text/')) throw unsupported();
+  const encoding = charset(request);
+  const body = await bytes(request, limit);
+  // Proxies change how a body is framed: an empty one is none, in chunks as by its length.
+  if (body.length === 0) return undefined;
+  if (isJson) return parseJson(encoding === 'utf8' ? body : body.toString(encoding), limits.json);
+  const text = decode(body, request);
   return type === URLENCODED ? parseForm(text) : text;
 }
 

@@ -9,7 +9,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
 /** Whether a request asks for a WebSocket, so that its route is looked for. All else is plain HTTP (RFC 9110, 7.8). */
 export function asksForWebSocket(request: IncomingMessage): boolean {
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor < 1) return false;
-  return request.headers.upgrade?.trim().toLowerCase() === 'websocket';
+  return request.headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 /**

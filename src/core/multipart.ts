@@ -111,6 +111,7 @@ export class Multipart implements AsyncIterable<Part> {
     ['close', () => this.#fail(new Disconnected())],
   ];
 
+  /** @internal */
   constructor(source: Readable, parser: Writable, limit: number) {
     this.#source = source;
     this.#parser = parser;

@@ -2,8 +2,9 @@ import type { Readable } from 'node:stream';
 import { readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
 import { convertTo, isSchema, validateBy, type Conversion } from './convert.js';
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, HttpError } from './errors.js';
 import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
+import { Multipart } from './multipart.js';
 import { isThenable } from './thenable.js';
 
 /** One parameter of a method in one kind: how it is read, and how often. */
@@ -69,7 +70,9 @@ function bind(
   }
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
-  const given = metadata.args.find((arg) => isSchema(arg) || CONSTRUCTORS.has(arg) || BYTES.has(arg));
+  const given = metadata.args.find(
+    (arg) => isSchema(arg) || CONSTRUCTORS.has(arg) || BYTES.has(arg) || arg === Multipart,
+  );
   const whole = metadata.named && typeof metadata.args[0] !== 'string';
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
@@ -124,8 +127,14 @@ function plainReader({ read, args }: ParameterMetadata): Reader {
 function bodyReader(site: ParameterSite, type: unknown): Reader {
   if (site.kind !== 'http') return (_ctx, message) => message;
   const form: BodyForm = type === String ? 'text' : BYTES.has(type) ? 'bytes' : 'parsed';
-  return (ctx) =>
+  const read: Reader = (ctx) =>
     readBody(ctx.request, form as 'parsed', ctx.environment.limits.body) as Promise<unknown> | Readable;
+  return type === Multipart ? async (ctx, message) => onlyMultipart(await read(ctx, message)) : read;
+}
+
+function onlyMultipart(body: unknown): Multipart {
+  if (body instanceof Multipart) return body;
+  throw new HttpError(415, 'the body is to be multipart/form-data');
 }
 
 function show(arg: unknown): string {

@@ -1,5 +1,6 @@
 import type { Attribute } from '../core/attributes.js';
 import type { ParameterSite, Schema } from '../core/metadata.js';
+import type { Multipart } from '../core/multipart.js';
 import type { RegisteredSession } from '../core/register.js';
 import type { ChannelDefinition } from '../live/channel-definition.js';
 import type { Channel as ChannelType } from '../live/channel.js';
@@ -58,11 +59,15 @@ export const Cookies = param<Input>('Cookies', (ctx, name?) => pick(ctx.cookies,
 });
 
 /** The body of a request; on a socket each message; on a call its `params`. */
-export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array]>('Body', () => undefined, {
-  input: true,
-  takes: 'body',
-  kinds: ['http', 'websocket'],
-});
+export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typeof Multipart]>(
+  'Body',
+  () => undefined,
+  {
+    input: true,
+    takes: 'body',
+    kinds: ['http', 'websocket'],
+  },
+);
 
 /** The socket of a method that runs once: an async iterable of its messages. */
 export const Socket = param<[form?: Form | typeof Buffer]>('Socket', (ctx) => ctx.outlet, {

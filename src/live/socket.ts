@@ -14,6 +14,12 @@ import { Intake } from './intake.js';
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
   connection!: Socket;
+
+  /** ws calls it as well, when the peer closes or breaks the protocol: what this turn has sent goes before. */
+  override close(code?: number, reason?: string | Buffer): void {
+    this.connection.flush();
+    super.close(code, reason);
+  }
 }
 
 /** What a socket does with its messages. */
@@ -111,7 +117,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
     if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
     if (this.closed !== undefined || this.#farewell !== undefined) return;
-    this.flush();
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
     this.#inbox.discard();

@@ -82,6 +82,15 @@ describe('readBody', () => {
       });
     }
 
+    for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
+      it(`gives undefined where it was to come in chunks, as ${type}`, async () => {
+        read = (request) => readBody(request, 'parsed', LIMIT);
+        const socket = await raw([`Content-Type: ${type}`, 'Transfer-Encoding: chunked'], '0\r\n\r\n');
+        expect(await outcome).to.equal(undefined);
+        socket.destroy();
+      });
+    }
+
     it('gives undefined to a GET', async () => {
       read = (request) => readBody(request, 'parsed', LIMIT);
       await fetch(`http://127.0.0.1:${port}/`);

@@ -55,6 +55,13 @@ async function ask(server: TestServer, ...lines: string[]): Promise<RawAnswer> {
 describe('an opening handshake', () => {
   const server = serve({ controllers: [Plain], logger: false });
 
+  it('is none where the token has a space of Latin-1 around it, which is no white space of HTTP', async () => {
+    const client = await RawClient.connect(await server.url());
+    const lines = ['GET /socket HTTP/1.1', ...fields({ Upgrade: '\xa0websocket' }), '', ''];
+    client.write(Buffer.from(lines.join('\r\n'), 'latin1'));
+    expect(await client.answer()).to.include({ status: 426 });
+  });
+
   const table: [name: string, status: number, line: string, lines: string[]][] = [
     ['that is as it should be', 101, 'GET /socket HTTP/1.1', fields()],
     [

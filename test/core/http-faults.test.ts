@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { Body, Controller, Ctx, Get, HttpError, Post, Signal, type Context, type Multipart } from 'coequal';
+import { Body, Controller, Ctx, Get, HttpError, Post, Multipart, Signal, type Context } from 'coequal';
 import { serve } from 'coequal/testing';
 import { deferred, turns, until } from '../support/deferred.js';
 import { RawClient } from '../support/raw-client.js';
@@ -70,6 +70,12 @@ describe('@Body() of an HTTP method', () => {
     expect(await post('/any', 'application/x-www-form-urlencoded', 'a=1&b=%C3%BC+x&a=2')).to.deep.equal({
       body: { a: ['1', '2'], b: 'ü x' },
     });
+  });
+
+  it('is a 415 where a form with files is declared and something else comes, or nothing', async () => {
+    expect(await post('/files', 'application/json', '{}')).to.equal(415);
+    expect(await post('/files', 'application/x-www-form-urlencoded', 'a=1')).to.equal(415);
+    expect((await server.fetch('/body/files', { method: 'POST' })).status).to.equal(415);
   });
 
   it('is the parts of a form with files, each as a stream', async () => {

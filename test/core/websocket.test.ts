@@ -257,6 +257,15 @@ describe('a socket', () => {
     });
   });
 
+  it('answers what comes in one chunk with the close, before it closes', async () => {
+    const client = await RawClient.connect(await server.url());
+    client.head('GET /echo HTTP/1.1', ...HANDSHAKE);
+    await client.opening();
+    client.write(Buffer.concat([maskedFrame(1, 'hello'), maskedFrame(8, '')]));
+    await client.closed();
+    expect(client.received.toString('latin1').split('\r\n\r\n')[1]).to.equal('\x81\x05hello\x88\x00');
+  });
+
   // From Node 22 on.
   const { WebSocket: Native } = globalThis as { WebSocket?: typeof globalThis.WebSocket };
   if (Native !== undefined) {
