@@ -35,6 +35,11 @@ export class RawClient {
     return new RawClient(socket);
   }
 
+  /** Speaks on a connection that has been made already, by TLS, say. */
+  static over(socket: Socket): RawClient {
+    return new RawClient(socket);
+  }
+
   /** All that has arrived. */
   get received(): Buffer {
     return Buffer.concat(this.#chunks);
