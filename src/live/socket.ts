@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
 import { isThenable } from '../core/thenable.js';
-import { Connection } from './connection.js';
+import { Connection, type CloseReason } from './connection.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
 import { Rate } from './rate.js';
@@ -14,6 +14,23 @@ import { Intake } from './intake.js';
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
   connection!: Socket;
+  /** The close that was sent first, whoever sent it. */
+  sent: CloseReason | undefined = undefined;
+
+  /**
+   * ws closes by itself, too: to answer a close, and for what breaks the protocol. What had come before, often in the
+   * same chunk, is answered first: its replies leave within this turn of the loop.
+   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
+   */
+  override close(code?: number, data?: string | Buffer): void {
+    const reason = data?.toString() ?? '';
+    if (code !== undefined) {
+      checkClose(code, reason);
+      this.sent ??= { code, reason };
+    }
+    if (this.connection.leaving) super.close(code, data);
+    else setImmediate(() => super.close(code, data));
+  }
 }
 
 /** What a socket does with its messages. */
@@ -42,7 +59,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
-  #farewell: { code: number; reason: string } | undefined = undefined;
+  #farewell: CloseReason | undefined = undefined;
 
   /** @internal */
   constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
@@ -108,8 +125,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
    * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
    */
   close(code = 1000, reason = ''): void {
-    if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
-    if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
+    checkClose(code, reason);
     if (this.closed !== undefined || this.#farewell !== undefined) return;
     this.flush();
     this.#farewell = { code, reason };
@@ -205,10 +221,16 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#calls;
   }
 
+  /** @internal Whether this side has ended the conversation: nothing more is sent. */
+  get leaving(): boolean {
+    return this.#farewell !== undefined;
+  }
+
   /** @internal */
   closedBy(code: number, reason: string): void {
-    this.finish(this.#farewell ?? { code, reason });
+    this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
     this.#inbox.end();
+    this.context.end();
   }
 
   protected override get sink(): Duplex {
@@ -287,6 +309,12 @@ function onError(this: WebSocket, err: Error): void {
 
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   (this as Peer).connection.closedBy(code, reason.toString());
+}
+
+/** @throws TypeError for what RFC 6455 lets nobody send, sections 5.5 and 7.4. */
+function checkClose(code: number, reason: string): void {
+  if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
+  if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
 }
 
 function isSendable(code: number): boolean {
