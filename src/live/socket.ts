@@ -151,7 +151,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return {
       next,
       return: () => {
-        this.close();
+        // What the loop throws leaves it, too, and closes the socket by its own code before this does.
+        this.#inbox.discard();
+        setImmediate(() => this.close());
         return Promise.resolve({ done: true, value: undefined });
       },
     };

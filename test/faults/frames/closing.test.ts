@@ -213,6 +213,8 @@ describe('Frames', () => {
       ['leave', 1000, ''],
       ['close', 4_321, 'as I like'],
       ['raw', 4_322, 'past the framework'],
+      ['fail', 1011, ''],
+      ['refuse', 3003, 'not yours'],
     ];
     for (const [message, code, reason] of own) {
       holds(`is ${code} where the method ended it (${message}), whatever the client answers`, async () => {
