@@ -17,6 +17,12 @@ export class Peer extends WebSocket {
   /** The close that was sent first, whoever sent it. */
   sent: CloseReason | undefined = undefined;
 
+  /** Whether a message has begun that has not ended. Only ws's parser knows: there is no event for it. */
+  get unfinished(): boolean {
+    const { _receiver: parser } = this as unknown as { _receiver: { _fragmented: number; _state: number } };
+    return parser._fragmented !== 0 || parser._state !== 0;
+  }
+
   /**
    * ws closes by itself, too: to answer a close, and for what breaks the protocol. What had come before, often in the
    * same chunk, is answered first: its replies leave within this turn of the loop.
@@ -60,6 +66,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
   #farewell: CloseReason | undefined = undefined;
+  /** When a message was first seen that has not ended. */
+  #unfinished: number | undefined = undefined;
 
   /** @internal */
   constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
@@ -186,10 +194,26 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   override beat(): boolean {
     // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
-    if (!this.alive && !this.raw.isPaused) return false;
+    if (!this.alive && !this.raw.isPaused) {
+      this.#report(1006, 'the peer is silent');
+      return false;
+    }
     this.alive = false;
+    if (this.#takesTooLong()) {
+      this.giveUp(1008, 'the message took too long');
+      return true;
+    }
     this.write(PING);
     return true;
+  }
+
+  /** Fragments that never end are no silence: pongs may come between them. */
+  #takesTooLong(): boolean {
+    // While nothing is read the rest of the message may wait on the way.
+    if (!this.raw.unfinished || this.raw.isPaused) this.#unfinished = undefined;
+    else this.#unfinished ??= performance.now();
+    const { message } = this.context.environment.timeouts;
+    return this.#unfinished !== undefined && performance.now() - this.#unfinished >= message;
   }
 
   terminate(): void {
@@ -206,8 +230,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     // Who sends uses the session: its idle time begins anew.
     if (session instanceof Session) session.touch();
     this.alive = true;
+    this.#unfinished = undefined;
     if (this.#rate?.exceeded() === true) {
-      this.close(1008, 'too many messages');
+      this.giveUp(1008, 'too many messages');
       return;
     }
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);
@@ -221,6 +246,17 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       this.#calls.open();
     }
     return this.#calls;
+  }
+
+  /** @internal Closes the socket for what its client did; one line tells the operator. */
+  giveUp(code: number, reason: string): void {
+    if (this.closed === undefined && !this.leaving) this.#report(code, reason);
+    this.close(code, reason);
+  }
+
+  #report(code: number, reason: string): void {
+    const { environment, id, path } = this.context;
+    environment.logger.info({ code, reason, requestId: id, path }, 'the socket was given up');
   }
 
   /** @internal Whether this side has ended the conversation: nothing more is sent. */
