@@ -281,7 +281,11 @@ export class Context {
     this.#watched = true;
     // What has closed already tells of it no more.
     if (stream.destroyed) this.end();
-    else stream.once('close', () => this.end());
+    else
+      stream.once('close', () => {
+        // An open socket ends its exchange itself, once it knows how it was closed.
+        if (this.kind !== 'websocket' || this.outlet === undefined) this.end();
+      });
   }
 
   /** @internal */

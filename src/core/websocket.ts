@@ -173,7 +173,7 @@ export class SocketRoute implements Conversation {
   refuse(socket: Socket, error: unknown): void {
     const { context } = socket;
     if (isA(Unacceptable, error)) {
-      socket.close(error.code, error.message);
+      socket.giveUp(error.code, error.message);
       return;
     }
     const shown = context.environment.report(this.#mapped(error, context), context);
