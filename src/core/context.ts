@@ -276,8 +276,10 @@ export class Context {
   }
 
   /** @internal Ends the exchange when its response or `stream` closes. */
-  watch(stream: ServerResponse | Duplex = this.response): void {
+  watch(of?: ServerResponse | Duplex): void {
     if (this.#watched) return;
+    // Of an upgrade a response is only made for those who ask for it.
+    const stream = of ?? this.response;
     this.#watched = true;
     // What has closed already tells of it no more.
     if (stream.destroyed) this.end();
