@@ -1,4 +1,4 @@
-import { IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { IncomingMessage, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
@@ -134,29 +134,41 @@ function fieldsOf(response: ServerResponse): string[] {
 }
 
 /**
- * What an open socket needs of its request: the head. The rest of it, the machinery of a body that never comes
- * above all, would take as much memory as the socket itself.
+ * What an open socket needs of its request: the head, without the fields of the handshake, which is over. The rest of
+ * it, the machinery of a body that never comes above all, would take as much memory as the socket itself.
  */
-function headOf({
-  method,
-  url,
-  httpVersion,
-  httpVersionMajor,
-  httpVersionMinor,
-  headers,
-  socket,
-}: IncomingMessage): IncomingMessage {
-  const head = Object.create(IncomingMessage.prototype) as IncomingMessage;
-  return Object.assign(head, {
-    method,
-    url,
-    httpVersion,
-    httpVersionMajor,
-    httpVersionMinor,
-    headers,
-    socket,
-  });
+class Head {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly httpVersion: string;
+  readonly httpVersionMajor: number;
+  readonly httpVersionMinor: number;
+  readonly headers: IncomingHttpHeaders = {};
+  readonly socket: NetSocket;
+
+  constructor(request: IncomingMessage) {
+    this.method = request.method;
+    this.url = request.url;
+    this.httpVersion = request.httpVersion;
+    this.httpVersionMajor = request.httpVersionMajor;
+    this.httpVersionMinor = request.httpVersionMinor;
+    this.socket = request.socket;
+    for (const name in request.headers) {
+      if (!OVER.has(name)) this.headers[name] = request.headers[name];
+    }
+  }
+
+  static {
+    // Middleware that is run again may ask for more of a request than its head.
+    Object.setPrototypeOf(this.prototype, IncomingMessage.prototype);
+  }
 }
+
+function headOf(request: IncomingMessage): IncomingMessage {
+  return new Head(request) as unknown as IncomingMessage;
+}
+
+const OVER = new Set(['connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-version']);
 
 /** Fields of the handshake itself, which are ws's, and of a body, which a 101 has not. */
 const HANDSHAKE = new Set([

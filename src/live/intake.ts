@@ -14,6 +14,9 @@ type Listener = (this: Duplex, chunk: Buffer) => void;
 
 const INTAKE = Symbol('intake');
 
+/** ws's listener: one function for all its sockets. */
+let theirs: Listener;
+
 /** A frame's first byte (RFC 6455, section 5.2): FIN, no reserved bit, and what it holds. */
 const TEXT = 0x81;
 const BINARY = 0x82;
@@ -32,7 +35,6 @@ export class Intake {
   #owed = 0;
   /** The begin of a frame whose length is not known yet: 13 bytes at the most. */
   #held: Buffer | undefined = undefined;
-  readonly #theirs: Listener;
 
   /** Takes the place of ws's listener on a socket that was just opened. */
   constructor(
@@ -41,11 +43,10 @@ export class Intake {
     /** Bytes that a message may have. */
     private readonly limit: number,
   ) {
-    const [theirs] = stream.listeners('data') as Listener[];
-    this.#theirs = theirs as Listener;
+    theirs = stream.listeners('data')[0] as Listener;
     (stream as Wired)[INTAKE] = this;
     stream.on('data', onData);
-    stream.off('data', this.#theirs);
+    stream.off('data', theirs);
     // Before ws reads what is left of a socket that has closed.
     stream.prependListener('close', onClose);
   }
@@ -70,10 +71,10 @@ export class Intake {
     this.#held = undefined;
     const { stream } = this;
     stream.off('close', onClose);
-    stream.on('data', this.#theirs);
+    stream.on('data', theirs);
     stream.off('data', onData);
     (stream as Wired)[INTAKE] = undefined;
-    if (rest !== undefined) this.#theirs.call(stream, rest);
+    if (rest !== undefined) theirs.call(stream, rest);
   }
 
   #read(data: Buffer): void {
@@ -123,7 +124,7 @@ export class Intake {
   #give(data: Buffer, at: number, size: number): number {
     const end = Math.min(data.length, at + size);
     this.#owed = size - (end - at);
-    this.#theirs.call(this.stream, at === 0 && end === data.length ? data : data.subarray(at, end));
+    theirs.call(this.stream, at === 0 && end === data.length ? data : data.subarray(at, end));
     return end;
   }
 
