@@ -44,9 +44,9 @@ export function proxied(
   const lines: string[] = [];
   const told: Told[] = [];
   const heard = new EventEmitter();
-  const folder = mkdtempSync(join(tmpdir(), `coequal-${proxy.name}-`));
   const log = createSocket('udp4');
   let child: ChildProcess | undefined;
+  let folder: string | undefined;
   let port = 0;
   let ca = '';
 
@@ -62,6 +62,7 @@ export function proxied(
   before(async function () {
     needs(proxy.name, this);
     needs('openssl', this);
+    folder = mkdtempSync(join(tmpdir(), `coequal-${proxy.name}-`));
     await certify(folder);
     ca = readFileSync(join(folder, 'example.com.crt'), 'utf8');
     log.bind(0, '127.0.0.1');
@@ -85,7 +86,7 @@ export function proxied(
       await exit;
     }
     log.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   });
 
   return {

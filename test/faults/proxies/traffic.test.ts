@@ -108,8 +108,7 @@ describe('Proxies', () => {
 
       holds('refuses a body over the limit', async () => {
         const answer = await ask(through, '/body', { method: 'POST', body: Buffer.alloc(1_048_577) });
-        // Caddy does not read the answer where it is still writing when the application hangs up.
-        expect(answer.status).to.be.oneOf(proxy.name === 'caddy' ? [413, 502] : [413]);
+        expect(answer.status).to.equal(413);
       });
 
       for (const [what, path, headers] of [
@@ -187,14 +186,15 @@ describe('Proxies', () => {
         expect(JSON.parse(answer.body)).to.include({ status: 401, detail: 'Sign in first' });
       });
 
-      holds('uses its connection to the application for further requests', async () => {
+      holds('uses its connections to the application for further requests', async () => {
         const client = await through.raw();
         const peers = (bytes: Buffer) => String(bytes).match(/"peer":"[^"]+"/g) ?? [];
-        for (let count = 1; count <= 3; count++) {
+        for (let count = 1; count <= 5; count++) {
           client.head('GET /facts HTTP/1.1', `Host: ${HOST}`);
           await client.until((bytes) => peers(bytes).length === count);
         }
-        expect(new Set(peers(client.received)).size).to.equal(1);
+        // HAProxy may go on by another that is idle.
+        expect(new Set(peers(client.received)).size).to.be.lessThan(5);
         client.socket.destroy();
       });
 
