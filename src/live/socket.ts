@@ -132,7 +132,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return {
       next,
       return: () => {
-        this.close();
+        this.#inbox.discard();
+        // A throw leaves the loop as `break` does, and reaches us only after this: its code is the one to close with.
+        setImmediate(() => this.close());
         return Promise.resolve({ done: true, value: undefined });
       },
     };
