@@ -63,9 +63,10 @@ export class Session<T extends object = Data> {
    */
   async regenerate(): Promise<void> {
     this.#mustBeSettable();
-    const data = this.exists ? { ...this.#live?.record.data } : {};
+    const live = this.exists ? this.#live : undefined;
     await this.destroy('signed in anew');
-    await this.#begin(data);
+    // Only now: writes that were under way have been waited for, and belong to the new session too.
+    await this.#begin({ ...live?.record.data });
   }
 
   /** Ends the session, and with it its sockets and streams. */

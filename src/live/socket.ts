@@ -163,8 +163,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return {
       next,
       return: () => {
-        // What the loop throws leaves it, too, and closes the socket by its own code before this does.
         this.#inbox.discard();
+        // A throw leaves the loop as `break` does, and reaches us only after this: its code is the one to close with.
         setImmediate(() => this.close());
         return Promise.resolve({ done: true, value: undefined });
       },

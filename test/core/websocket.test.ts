@@ -556,6 +556,12 @@ describe('a socket method that throws', () => {
       yield 'one';
       throw new HttpError(status, 'the detail');
     }
+    @WebSocket('/loop/:status') async loop(@Socket() socket: Socket, @Param('status') status: number) {
+      for await (const _message of socket) throw new HttpError(status, 'the detail');
+    }
+    @WebSocket('/unexpected-in-loop') async inLoop(@Socket() socket: Socket) {
+      for await (const _message of socket) throw new Error('the password');
+    }
     @WebSocket('/unexpected') unexpected() {
       throw new Error('the password');
     }
@@ -580,19 +586,23 @@ describe('a socket method that throws', () => {
   ];
   for (const [status, code] of codes) {
     it(`closes with ${code} for ${status}, and says the detail`, async () => {
-      for (const path of ['sync', 'async', 'generator']) {
+      for (const path of ['sync', 'async', 'generator', 'loop']) {
         const socket = await server.socket(`/${path}/${status}`);
+        socket.send({});
         expect(await socket.closed()).to.deep.equal({ code, reason: 'the detail' });
       }
     });
   }
 
   it('closes with 1011 for what is unexpected, without saying what', async () => {
-    log.lines.length = 0;
-    const socket = await server.socket('/unexpected');
+    for (const path of ['/unexpected', '/unexpected-in-loop']) {
+      log.lines.length = 0;
+      const socket = await server.socket(path);
+      socket.send({});
 
-    expect(await socket.closed()).to.deep.equal({ code: 1011, reason: '' });
-    expect(log.lines.filter(({ level }) => level === 'error')).to.have.length(1);
+      expect(await socket.closed()).to.deep.equal({ code: 1011, reason: '' });
+      expect(log.lines.filter(({ level }) => level === 'error')).to.have.length(1);
+    }
   });
 
   it('says no more of the detail than a close frame holds', async () => {
