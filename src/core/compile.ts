@@ -204,19 +204,20 @@ class ControllerCompiler {
     const { instance } = provider;
     if (instance !== undefined) return (ctx, message) => invoke(instance, ctx, message);
     const { logger } = this;
-    if (life === 'exchange') {
-      return (ctx, message) => {
-        const scope = new Scope(ctx);
-        ctx.defer(() => scope.dispose(logger));
-        return invoke(provider.resolve(scope), ctx, message);
-      };
-    }
-    return (ctx, message) => {
+    const alone: Run = (ctx, message) => {
       const scope = new Scope(ctx);
       return finallyDo(
         () => invoke(provider.resolve(scope), ctx, message),
         () => scope.dispose(logger),
       );
+    };
+    if (life === 'message') return alone;
+    return (ctx, message) => {
+      // Its client has left while the middleware ran: what is deferred now would run before the scope is used.
+      if (ctx.ended) return alone(ctx, message);
+      const scope = new Scope(ctx);
+      ctx.defer(() => scope.dispose(logger));
+      return invoke(provider.resolve(scope), ctx, message);
     };
   }
 
