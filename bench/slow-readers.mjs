@@ -39,8 +39,12 @@ async function measure() {
       ...(await openMany(READERS - half, port, { path, status: 200 })),
     ];
     for (const reader of readers) {
+      let rest = '';
       reader.listen((bytes) => {
-        for (const [, at] of bytes.toString('latin1').matchAll(/@([\d.]+)~/g)) latencies.push(now() - at);
+        const text = rest + bytes.toString('latin1');
+        for (const [, at] of text.matchAll(/@([\d.]+)~/g)) latencies.push(now() - at);
+        // What is cut in two is read when it is whole.
+        rest = text.slice(text.lastIndexOf('~') + 1);
       });
     }
     await ask({ policy, messages: 40 });
@@ -49,7 +53,7 @@ async function measure() {
       await ask({ fill: stuck });
       latencies.length = 0;
       const [{ stats }] = await ask({ policy, messages: MESSAGES });
-      await wait(500);
+      for (let i = 0; i < 100 && latencies.length < MESSAGES * READERS; i++) await wait(100);
       if (latencies.length !== MESSAGES * READERS)
         throw new Error(`${latencies.length} deliveries were counted`);
       report(`${policy}, ${stuck} stuck`, latencies, stats);

@@ -27,7 +27,8 @@ const Keyed = defineChannel<unknown>('keyed/:room', {
 const fussy: Codec = {
   encode(value) {
     const { refuse } = value as { refuse?: unknown };
-    if (refuse !== undefined) throw refuse;
+    // Throws the reason as it is, be it an error or not.
+    if (refuse !== undefined) AbortSignal.abort(refuse).throwIfAborted();
     return JSON.stringify(value);
   },
   decode: (data) => data,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { expect } from 'chai';
 import { Body, Controller, Get, Post } from 'coequal';
 import { mistreated } from '../../support/canary.js';
@@ -81,7 +82,7 @@ describe('Slow and stuck', () => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => (report += text));
       await once(child, 'close');
       // Its colours stand between the words.
-      return report.replace(/\x1b\[[\d;]*[A-Za-z]/g, '');
+      return stripVTControlCharacters(report);
     }
   });
 });
