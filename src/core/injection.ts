@@ -20,7 +20,8 @@ import {
   type Node,
   type Singleton,
 } from './injection-graph.js';
-import { disposeAll, disposerOf, type Scope } from './injection-scope.js';
+import { disposeAll, type Scope } from './injection-scope.js';
+import { Singletons } from './injection-singletons.js';
 import { consoleLogger, type Logger } from './logger.js';
 
 export type { Class } from './injection-class.js';
@@ -43,8 +44,7 @@ export class Injection {
   readonly #graph: Graph;
   readonly #providers = new Map<Class, Provider<object>>();
   readonly #makes = new Map<Node, Make>();
-  readonly #created: object[] = [];
-  readonly #singletons: Registration[] = [];
+  readonly #singletons = new Singletons();
   #slots = 0;
   #watch: { reached: string | undefined } | undefined = undefined;
   #disposal: Promise<void> | undefined = undefined;
@@ -77,7 +77,8 @@ export class Injection {
 
   /**
    * Disposes what the application's container made, singletons included: the last made first, each awaited, once.
-   * Errors are logged. Singletons registered above are forgotten, so that the next application makes its own.
+   * Errors are logged. Singletons that were registered above are disposed with the last application that uses them,
+   * and then forgotten, so that the next one makes its own.
    */
   dispose(logger: Logger = consoleLogger): Promise<void> {
     this.#disposal ??= this.#dispose(logger);
@@ -129,16 +130,14 @@ export class Injection {
     own.construct = (target, resolution) => {
       const instance = construct.call(own, target, resolution) as object;
       // To look at what delay() gives would make it.
-      if (!isDelayed(target) && disposerOf(instance) !== undefined) this.#created.push(instance);
+      if (!isDelayed(target)) this.#singletons.add(instance);
       return instance;
     };
     own.resolveRegistration = (registration, resolution) => {
       if (this.#watch !== undefined && isScoped(registration)) this.#refuse(nameOfRegistration(registration));
-      const fresh =
-        registration.options.lifecycle === Lifecycle.Singleton && registration.instance === undefined;
-      const value = resolveRegistration.call(own, registration, resolution);
-      if (fresh) this.#singletons.push(registration);
-      return value;
+      const resolve = () => resolveRegistration.call(own, registration, resolution);
+      if (registration.options.lifecycle !== Lifecycle.Singleton) return resolve();
+      return this.#singletons.resolve(registration, resolve);
     };
     this.container.dispose = () => this.dispose();
   }
@@ -208,8 +207,8 @@ export class Injection {
   }
 
   async #dispose(logger: Logger): Promise<void> {
-    await disposeAll(this.#created, logger);
-    for (const registration of this.#singletons) registration.instance = undefined;
+    await disposeAll(this.#singletons.release(), logger);
+    this.#singletons.forget();
     const own = internals(this.container);
     own.disposables.clear();
     own.disposed = true;

@@ -40,3 +40,8 @@ export function parseCursor(text: string): Position | undefined {
   const number = Number.parseInt(offset, 36);
   return Number.isSafeInteger(number) ? { epoch, nonce, offset: number } : undefined;
 }
+
+/** What a client gives for a cursor; two at once are one that nobody knows, so that its reader is told of the gap. */
+export function cursorIn(field: string | string[] | undefined): string | undefined {
+  return field === undefined || field === '' ? undefined : String(field);
+}

@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context } from '../core/context.js';
 import { Connection, type CloseReason } from './connection.js';
+import { cursorIn } from './cursor.js';
 import { eventStream, HEARTBEAT_COMMENT } from './format.js';
 import type { Frame } from './frame.js';
 import { Message } from './message.js';
@@ -24,7 +25,7 @@ export class EventStream extends Connection {
 
   override get cursor(): string | undefined {
     const { headers, query } = this.context;
-    return textOf(headers['last-event-id']) ?? textOf(query.lastEventId);
+    return cursorIn(headers['last-event-id']) ?? cursorIn(query.lastEventId);
   }
 
   /** @internal Sends the head: from now on events flow. */
@@ -130,8 +131,4 @@ function write(sink: Writable, frames: Frame | readonly Frame[]): void {
 
 function end(reason: CloseReason): Frame {
   return eventStream.frame(eventStream.payload(new Message(reason, 'end')));
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
 import { isThenable } from '../core/thenable.js';
 import { Connection, type CloseReason } from './connection.js';
+import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
 import { Rate } from './rate.js';
@@ -103,8 +104,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   override get cursor(): string | undefined {
-    const { lastEventId } = this.context.query;
-    return this.resumable && typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined;
+    return this.resumable ? cursorIn(this.context.query.lastEventId) : undefined;
   }
 
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */

@@ -521,6 +521,89 @@ describe('injection', () => {
     });
   });
 
+  describe('applications that share a container', () => {
+    /** Singletons, one of them with a transient part and one that a factory gives, and the order of their ends. */
+    function shared() {
+      const ended: string[] = [];
+      const container = globalContainer.createChildContainer();
+      class Pool {
+        dispose() {
+          ended.push('pool');
+        }
+      }
+      class Part {
+        dispose() {
+          ended.push('part');
+        }
+      }
+      injectable()(Part);
+      class Store {
+        constructor(
+          @inject('pool') readonly pool: Pool,
+          readonly part: Part,
+        ) {}
+        async dispose() {
+          await Promise.resolve();
+          ended.push('store');
+        }
+      }
+      injectable()(Store);
+      container.registerSingleton(Pool);
+      container.registerSingleton(Store);
+      container.register('pool', { useFactory: (from) => from.resolve(Pool) });
+      const application = () => new Injection(container);
+      return { ended, application, Store, Pool };
+    }
+
+    it('share its singletons, and the last of them disposes what they are made of', async () => {
+      const { ended, application, Store, Pool } = shared();
+      const [one, two, three] = [application(), application(), application()];
+      const store = one.provider(Store, 'GET /').instance;
+      expect(two.provider(Store, 'GET /').instance).to.equal(store);
+      expect(three.provider(Pool, 'GET /').instance).to.equal(store?.pool);
+      await one.dispose();
+      expect(ended).to.deep.equal([]);
+      expect(application().provider(Store, 'GET /').instance).to.equal(store);
+    });
+
+    it('dispose them when the last that uses them is disposed, in reverse order of creation', async () => {
+      const { ended, application, Store, Pool } = shared();
+      const [one, two, three] = [application(), application(), application()];
+      const store = one.provider(Store, 'GET /').instance;
+      two.provider(Store, 'GET /');
+      three.provider(Pool, 'GET /');
+      await one.dispose();
+      await two.dispose();
+      expect(ended).to.deep.equal(['store', 'part']);
+      await three.dispose();
+      expect(ended).to.deep.equal(['store', 'part', 'pool']);
+      expect(application().provider(Store, 'GET /').instance).to.not.equal(store);
+    });
+
+    it('dispose nothing that somebody else has made, or uses', async () => {
+      const { ended, application, Store } = shared();
+      const [one, two] = [application(), application()];
+      one.provider(Store, 'GET /');
+      two.provider(Store, 'GET /');
+      await two.dispose();
+      expect(ended).to.deep.equal([]);
+      await one.dispose();
+      expect(ended).to.deep.equal(['store', 'part', 'pool']);
+    });
+
+    it('take no singleton of one that is being disposed', async () => {
+      const { ended, application, Store } = shared();
+      const [one, two] = [application(), application()];
+      const store = one.provider(Store, 'GET /').instance;
+      const disposal = one.dispose();
+      const other = two.provider(Store, 'GET /').instance;
+      expect(other).to.not.equal(store);
+      await disposal;
+      expect(ended).to.deep.equal(['store', 'part', 'pool']);
+      expect(application().provider(Store, 'GET /').instance).to.equal(other);
+    });
+  });
+
   describe('what cannot be injected is refused at start-up', () => {
     it('a singleton that would capture a scoped class, with the chain', () => {
       @scoped(Lifecycle.ContainerScoped)
