@@ -4,6 +4,7 @@ import { HttpError } from './errors.js';
 import type { OriginPolicy } from './options.js';
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
+const ASCII = /^[\t\x20-\x7e]*$/;
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
 
 /** Whether a request asks for a WebSocket, so that its route is looked for. All else is plain HTTP (RFC 9110, 7.8). */
@@ -39,7 +40,8 @@ export function checkHandshake(request: IncomingMessage): void {
 export function offeredProtocols(request: IncomingMessage): string[] {
   const field = request.headers['sec-websocket-protocol'];
   if (field === undefined) return [];
-  const offered = field.split(',').map((name) => name.trim());
+  // `trim()` alone would take for white space what is none in HTTP.
+  const offered = ASCII.test(field) ? field.split(',').map((name) => name.trim()) : [''];
   if (new Set(offered).size !== offered.length || !offered.every((name) => TOKEN.test(name))) {
     throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed');
   }
