@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
+import { LIMITS, TIMEOUTS } from '../src/core/options.js';
 import { brokenLinks, readPages, writeModules, type Page, type Snippet } from './support/snippets.js';
 
 const TSC = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(
@@ -14,6 +16,8 @@ const MOCHA = fileURLToPath(import.meta.resolve('mocha/package.json')).replace(
   /package\.json$/,
   'bin/mocha.js',
 );
+
+const SECURITY = fileURLToPath(new URL('../../docs/security.md', import.meta.url));
 
 /** Pages that a run of the benchmarks, or of the suite of faults, has written. */
 const MEASURED = ['docs/benchmarks.md', 'docs/faults.md'];
@@ -35,6 +39,14 @@ describe('the documentation', function () {
 
   it('links only to what exists', () => {
     expect(brokenLinks()).to.deep.equal([]);
+  });
+
+  it('tells the limits and times that hold unless others are set', () => {
+    const told = Object.fromEntries(limitsOf(readFileSync(SECURITY, 'utf8')));
+    const prefixed = (name: string, values: object) =>
+      Object.entries(values).map(([key, value]) => [`${name}.${key}`, value as number] as const);
+    const all = [...prefixed('limits', LIMITS), ...prefixed('timeouts', TIMEOUTS)];
+    expect(told).to.deep.equal(Object.fromEntries(all.filter(([, value]) => value !== Infinity)));
   });
 
   for (const page of pages) {
@@ -69,6 +81,16 @@ describe('the documentation', function () {
     }
   }
 });
+
+/** Rows of a table that name a limit or a time-out, with the default as a number: bytes, milliseconds or a count. */
+function limitsOf(page: string): (readonly [name: string, value: number])[] {
+  const units: Record<string, number> = { KiB: 1_024, MiB: 1_048_576, s: 1_000 };
+  const rows = page.matchAll(/^\| [^|]+ \| ([\d,]+)(?: (\w+))? \|.* `((?:limits|timeouts)\.\w+)`.*$/gm);
+  return [...rows].map(([, count = '', unit = '', name = '']) => [
+    name,
+    Number(count.replaceAll(',', '')) * (units[unit] ?? 1),
+  ]);
+}
 
 function isTest({ module }: Snippet): boolean {
   return module.endsWith('.test');

@@ -8,6 +8,7 @@ import { Heartbeat } from '../live/heartbeat.js';
 import { audit } from './audit.js';
 import { closeWithin } from './closing.js';
 import { compileController, type CompiledRoute } from './compile.js';
+import { answerConnectionErrors } from './connection-errors.js';
 import { createEnvironment } from './create-environment.js';
 import { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
@@ -15,7 +16,9 @@ import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
 import { checkOptions, type AppOptions } from './options.js';
+import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
+import { Response } from './response.js';
 import type { Stats } from './stats.js';
 import { Upgrader } from './upgrader.js';
 
@@ -24,7 +27,10 @@ export interface ListenOptions {
   port?: number;
   /** Where to listen: only this machine, unless told otherwise. `'0.0.0.0'` or `'::'` is everywhere. */
   host?: string;
-  /** Ends the process in order on SIGTERM and SIGINT; a second signal ends it at once. */
+  /**
+   * Ends the process in order on SIGTERM and SIGINT, and at once on a second signal; drains and ends it with 1 on an
+   * uncaught exception, and logs unhandled rejections.
+   */
   signals?: boolean;
 }
 
@@ -57,13 +63,18 @@ export class App {
   readonly #sockets = new Set<Socket>();
   #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
-  #stopSignals: (() => void) | undefined = undefined;
+  #disown: (() => void) | undefined = undefined;
 
   /** @internal */
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
     const { heartbeat = 25_000, deflate = false, health = false } = options;
     this.#heartbeat = new Heartbeat(heartbeat);
-    this.#environment = createEnvironment(options, this.#heartbeat, (work) => this.#wait(work));
+    this.#environment = createEnvironment(
+      options,
+      this.#heartbeat,
+      (work) => this.#wait(work),
+      () => this.server,
+    );
     this.#injection = new Injection(options.container ?? globalContainer);
     this.container = this.#injection.container;
     this.container.registerInstance(Channels, this.#environment.channels);
@@ -82,11 +93,14 @@ export class App {
     this.server = createServer(
       {
         IncomingMessage: Request,
+        ServerResponse: Response,
         maxHeaderSize: limits.head,
         headersTimeout: Math.min(timeouts.headers, timeouts.request),
         requestTimeout: timeouts.request,
         keepAliveTimeout: timeouts.keepAlive,
         connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
+        // Node would refuse without a problem document; the dispatcher does it.
+        requireHostHeader: false,
       },
       (request, response) => this.#dispatcher.request(request, response),
     );
@@ -96,6 +110,7 @@ export class App {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
   }
@@ -106,12 +121,20 @@ export class App {
     url: string;
   }> {
     if (this.#isClosing()) throw new Error('the application has been closed');
+    // Node would take the first port and say nothing while that is still being opened.
+    if (this.#starting !== undefined) throw new Error('the application listens already');
     this.server.listen(port, host);
     this.#starting = once(this.server, 'listening');
-    await this.#starting;
+    await this.#starting.catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
     // Closed meanwhile: the end has waited for this, and goes on.
     if (this.#isClosing()) throw new Error('the application has been closed');
-    if (signals) this.#stopSignals = this.#endBySignals();
+    if (signals) {
+      const owner = { close: () => this.close(), isClosing: () => this.#isClosing() };
+      this.#disown = ownProcess(owner, this.#environment.logger);
+    }
     const { port: taken, family, address } = this.server.address() as AddressInfo;
     const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address)
       ? 'localhost'
@@ -162,42 +185,25 @@ export class App {
     connections.drain();
     // A server that is about to listen cannot be closed yet; one that fails to need not be.
     await this.#starting?.catch(() => undefined);
-    await closeWithin(grace, {
+    const rest = await closeWithin(grace, {
       server,
       sockets: this.#sockets,
       connections,
       inFlight,
+      handshakes,
       pending: this.#pending,
+      logger,
     });
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();
-    this.#stopSignals?.();
-    await broker.close();
-    await this.#injection.dispose(logger);
+    await rest.end('closing the broker', () => broker.close());
+    await rest.end('disposing the container', () => this.#injection.dispose(logger));
+    this.#disown?.();
   }
 
   #isClosing(): boolean {
     return this.#closing !== undefined;
-  }
-
-  #endBySignals(): () => void {
-    const end = (signal: NodeJS.Signals): void => {
-      if (this.#closing !== undefined) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
-      this.close().then(
-        () => process.exit(0),
-        (err: unknown) => {
-          this.#environment.logger.error({ err }, 'closing failed');
-          process.exit(1);
-        },
-      );
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    return () => {
-      process.off('SIGTERM', end);
-      process.off('SIGINT', end);
-    };
   }
 
   #wait(work: Promise<unknown>): void {

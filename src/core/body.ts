@@ -44,16 +44,32 @@ export function readBody(
   limit: number,
   limits?: BodyLimits,
 ): Promise<unknown>;
-export async function readBody(
+export function readBody(
   request: IncomingMessage & { body?: unknown },
   form: BodyForm,
   limit: number,
   limits: BodyLimits = {},
 ): Promise<unknown> {
+  // Promises where something is waited for, and nowhere else: an asynchronous function for each step costs more than
+  // what the steps do.
+  try {
+    return Promise.resolve(read(request, form, limit, limits));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function read(
+  request: IncomingMessage & { body?: unknown },
+  form: BodyForm,
+  limit: number,
+  limits: BodyLimits,
+): unknown {
   if (request.body !== undefined) {
     if (form === 'parsed') return request.body;
     if (typeof request.body === 'string') return form === 'text' ? request.body : Buffer.from(request.body);
-    if (Buffer.isBuffer(request.body)) return form === 'bytes' ? request.body : decode(request.body, request);
+    if (Buffer.isBuffer(request.body))
+      return form === 'bytes' ? request.body : decode(request.body, charset(request));
   }
   const length = Number(request.headers['content-length'] ?? 0);
   if (length === 0 && request.headers['transfer-encoding'] === undefined) return EMPTY[form]();
@@ -67,26 +83,28 @@ export async function readBody(
   switch (form) {
     case 'bytes':
       return bytes(request, limit);
-    case 'text':
-      charset(request); // An answer of 415 need not wait for the body.
-      return decode(await bytes(request, limit), request);
+    case 'text': {
+      const encoding = charset(request); // An answer of 415 need not wait for the body.
+      return bytes(request, limit).then((body) => decode(body, encoding));
+    }
     case 'parsed':
       return parse(request, limit, limits);
   }
 }
 
-async function parse(request: IncomingMessage, limit: number, limits: BodyLimits): Promise<unknown> {
+function parse(request: IncomingMessage, limit: number, limits: BodyLimits): Promise<unknown> {
   const { type } = contentType(request);
   if (type === 'multipart/form-data') return multipart(request, limit, limits.multipart);
   const isJson = type === 'application/json' || type.endsWith('+json');
   if (!isJson && type !== URLENCODED && !type.startsWith('text/')) throw unsupported();
   const encoding = charset(request);
-  const body = await bytes(request, limit);
-  // Proxies change how a body is framed: an empty one is none, in chunks as by its length.
-  if (body.length === 0) return undefined;
-  if (isJson) return parseJson(encoding === 'utf8' ? body : body.toString(encoding), limits.json);
-  const text = decode(body, request);
-  return type === URLENCODED ? parseForm(text) : text;
+  return bytes(request, limit).then((body) => {
+    // Proxies change how a body is framed: an empty one is none, in chunks as by its length.
+    if (body.length === 0) return undefined;
+    if (isJson) return parseJson(encoding === 'utf8' ? body : body.toString(encoding), limits.json);
+    const text = decode(body, encoding);
+    return type === URLENCODED ? parseForm(text) : text;
+  });
 }
 
 function parseForm(text: string): FormFields {
@@ -133,10 +151,13 @@ function multipart(
 }
 
 /** The bytes are kept, so that each parameter that reads the body gets the same. */
-async function bytes(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const body = await ((request as Read)[READING]?.bytes ?? begin(request, limit));
-  if (body.length > limit) throw tooLarge(limit);
-  return body;
+function bytes(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const reading = (request as Read)[READING]?.bytes;
+  if (reading === undefined) return begin(request, limit);
+  return reading.then((body) => {
+    if (body.length > limit) throw tooLarge(limit);
+    return body;
+  });
 }
 
 function begin(request: IncomingMessage, limit: number): Promise<Buffer> {
@@ -149,9 +170,7 @@ function begin(request: IncomingMessage, limit: number): Promise<Buffer> {
 
 function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   if (request instanceof Request && request.collectable) {
-    return request.collect(limit).catch((error: unknown) => {
-      throw error instanceof RangeError ? tooLarge(limit) : error;
-    });
+    return request.collect(limit, () => tooLarge(limit));
   }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -189,8 +208,7 @@ function untouched(request: IncomingMessage): IncomingMessage {
   return request;
 }
 
-function decode(body: Buffer, request: IncomingMessage): string {
-  const encoding = charset(request);
+function decode(body: Buffer, encoding: BufferEncoding): string {
   if (encoding === 'utf8' && !isUtf8(body)) throw new HttpError(400, 'the body is not valid UTF-8');
   return body.toString(encoding);
 }
@@ -202,10 +220,14 @@ function charset(request: IncomingMessage): BufferEncoding {
   return encoding;
 }
 
+/** The last one: most requests of an application have the same. */
+let parsed: { field: string; type: ReturnType<typeof safeParse> } = { field: '', type: safeParse('') };
+
 function contentType(request: IncomingMessage): ReturnType<typeof safeParse> {
-  const type = safeParse(request.headers['content-type'] ?? '');
-  if (type.type === '') throw unsupported();
-  return type;
+  const field = request.headers['content-type'] ?? '';
+  if (field !== parsed.field) parsed = { field, type: safeParse(field) };
+  if (parsed.type.type === '') throw unsupported();
+  return parsed.type;
 }
 
 function unsupported(): HttpError {

@@ -8,11 +8,12 @@ const DELIMITERS = /[/?#%]/g;
  * escaped is decoded, dot segments and doubled or trailing slashes are gone. Letters keep their case.
  * Only `/`, `?`, `#` and `%` stay escaped, since decoded they would mean something else.
  *
- * @throws HttpError 400 for a malformed escape, bad UTF-8, a control character or a backslash.
+ * @throws HttpError 400 for a malformed escape, bad UTF-8, a control character, a backslash or a fragment.
  */
 export function canonicalPath(path: string): string {
   if (path === '/' || PLAIN.test(path)) return path;
-  if (!path.startsWith('/')) throw malformed();
+  // The router would end the path at a fragment, and guards that read it would not (RFC 9112, section 3.2).
+  if (!path.startsWith('/') || path.includes('#')) throw malformed();
   const kept: string[] = [];
   for (const segment of path.split('/')) {
     const decoded = segment.includes('%') ? decode(segment) : segment;

@@ -6,9 +6,13 @@ import type { Connections } from '../live/connections.js';
 import { drain } from '../live/draining.js';
 import type { Context } from './context.js';
 import type { InFlight } from './in-flight.js';
+import type { Logger } from './logger.js';
 
 /** How often connections that have become idle are looked for. */
 const LOOK = 50;
+
+/** Milliseconds that what ends last is given at least, however little is left of the grace. */
+const LEAST = 500;
 
 /** What is to end, and is given the grace to do so. */
 export interface Closing {
@@ -17,15 +21,25 @@ export interface Closing {
   readonly sockets: ReadonlySet<Socket>;
   readonly connections: Connections;
   readonly inFlight: InFlight;
+  readonly handshakes: InFlight;
   readonly pending: ReadonlySet<Promise<unknown>>;
+  readonly logger: Logger;
 }
 
-/** Ends what is open: told first, waited for as long as the grace lasts, and then cut. */
-export async function closeWithin(grace: number, closing: Closing): Promise<void> {
-  const { server, sockets, connections, inFlight, pending } = closing;
+/** Ends what is open: told first, waited for as long as the grace lasts, and then cut. Gives what is left of the grace. */
+export async function closeWithin(grace: number, closing: Closing): Promise<Rest> {
+  const { server, sockets, connections, inFlight, handshakes, pending, logger } = closing;
+  const rest = new Rest(grace, logger);
   const over = new AbortController();
-  const cut = wait(grace, undefined, { signal: over.signal }).then(
+  wait(grace, undefined, { signal: over.signal }).then(
     () => {
+      const open = {
+        exchanges: inFlight.size,
+        handshakes: handshakes.size,
+        connections: connections.count,
+        sockets: sockets.size,
+      };
+      logger.warn(open, 'the grace is over: what is open is cut');
       for (const connection of connections) connection.terminate();
       // Upgrades are not the server's any more: those that wait for a guard, and those that nobody ends.
       for (const socket of sockets) socket.destroy();
@@ -48,8 +62,44 @@ export async function closeWithin(grace: number, closing: Closing): Promise<void
   // two turns: what the last exchanges defer is to be waited for as well.
   await turn();
   await turn();
-  await Promise.race([settled(pending), cut]);
   over.abort();
+  if (!(await rest.holds(settled(pending))))
+    logger.warn({ works: pending.size }, 'deferred work was given up');
+  return rest;
+}
+
+/** What is left of a grace. */
+export class Rest {
+  readonly #over: number;
+
+  constructor(
+    grace: number,
+    private readonly logger: Logger,
+  ) {
+    this.#over = performance.now() + grace;
+  }
+
+  /** Whether the work is done within what is left, or half a second where that is more. @throws what the work throws */
+  async holds(work: Promise<unknown>): Promise<boolean> {
+    const late = new AbortController();
+    const limit = Math.max(this.#over - performance.now(), LEAST);
+    const patience = wait(limit, false, { signal: late.signal }).catch(() => false);
+    try {
+      return await Promise.race([work.then(() => true), patience]);
+    } finally {
+      late.abort();
+    }
+  }
+
+  /** Ends what is others' work: that it fails or never settles is told, and keeps nothing else from its end. */
+  async end(what: string, end: () => unknown): Promise<void> {
+    try {
+      const done = await this.holds((async () => end())());
+      if (!done) this.logger.error({}, `${what} was given up`);
+    } catch (err) {
+      this.logger.error({ err }, `${what} failed`);
+    }
+  }
 }
 
 /** A kept connection would stay open after its answer. */

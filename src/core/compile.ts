@@ -168,7 +168,7 @@ class ControllerCompiler {
             ctx.reached = true;
             ctx.answer = result;
           };
-          return isThenable(value) ? value.then(keep) : keep(value);
+          return isThenable(value) ? Promise.resolve(value).then(keep) : keep(value);
         };
         const chain = this.#inScope(links, compose(links, step));
         procedures.set(route.name, {

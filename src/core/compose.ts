@@ -35,9 +35,10 @@ function wrap(link: Link, inner: Step): Step {
   return (ctx) => {
     const passage = new Passage(link.name, ctx, inner);
     const result = link.run(ctx, () => passage.next());
-    if (!isThenable(result)) return passage.leave();
+    // What `next()` gives where nothing is waited for is no reason to wait, either.
+    if (!isThenable(result) || result === DONE) return passage.leave();
     if (result === passage.rest) return passage.hand(passage.rest);
-    return result.then(
+    return Promise.resolve(result).then(
       () => passage.leave(),
       (error: unknown) => passage.fail(error),
     );

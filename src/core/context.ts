@@ -1,7 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import type { ParsedUrlQuery } from 'node:querystring';
 import type { Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
@@ -9,7 +8,7 @@ import { runDeferred } from './deferred.js';
 import type { Environment } from './environment.js';
 import { Identity } from './identity.js';
 import type { Scope } from './injection-scope.js';
-import { readQuery } from './query.js';
+import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
@@ -51,7 +50,7 @@ export class Context {
   /** @internal */ scope: Scope | undefined = undefined;
 
   #identity: Identity | undefined = undefined;
-  #query: ParsedUrlQuery | undefined = undefined;
+  #query: Query | undefined = undefined;
   #cookies: Record<string, string | undefined> | undefined = undefined;
   #id: string | undefined = undefined;
   #abort: AbortController | undefined = undefined;
@@ -114,7 +113,7 @@ export class Context {
    * Parameters of the query, as a record without a prototype.
    * @throws HttpError 400 if there are more than `limits.query`.
    */
-  get query(): Readonly<ParsedUrlQuery> {
+  get query(): Readonly<Query> {
     return (this.#query ??= readQuery(this.search, this.environment.limits.query));
   }
 
@@ -277,12 +276,18 @@ export class Context {
   }
 
   /** @internal Ends the exchange when its response or `stream` closes. */
-  watch(stream: ServerResponse | Duplex = this.response): void {
+  watch(of?: ServerResponse | Duplex): void {
     if (this.#watched) return;
+    // Of an upgrade a response is only made for those who ask for it.
+    const stream = of ?? this.response;
     this.#watched = true;
     // What has closed already tells of it no more.
     if (stream.destroyed) this.end();
-    else stream.once('close', () => this.end());
+    else
+      stream.once('close', () => {
+        // An open socket ends its exchange itself, once it knows how it was closed.
+        if (this.kind !== 'websocket' || this.outlet === undefined) this.end();
+      });
   }
 
   /** @internal */

@@ -39,7 +39,9 @@ export function validateBy(schema: Schema, label: string, path: string): Convers
   };
   return (value) => {
     const result = standard.validate(value);
-    return isThenable(result) ? (result as Promise<never>).then(outcome) : outcome(result as never);
+    return isThenable(result)
+      ? Promise.resolve(result as Promise<never>).then(outcome)
+      : outcome(result as never);
   };
 }
 

@@ -4,10 +4,11 @@ import type { Heartbeat } from '../live/heartbeat.js';
 import { LocalBroker } from '../live/local-broker.js';
 import type { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { HttpError, visible } from './errors.js';
-import { consoleLogger, silentLogger, type Logger } from './logger.js';
+import { mapped, visible, type HttpError } from './errors.js';
+import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
 import { origination } from './proxy.js';
+import type { KeepAlive } from './response.js';
 import { Counters } from './stats.js';
 
 /** Makes what all exchanges of an application share. */
@@ -15,9 +16,10 @@ export function createEnvironment(
   options: AppOptions,
   heartbeat: Heartbeat,
   pending: (work: Promise<unknown>) => void,
+  server: () => KeepAlive,
 ): Environment {
   const { origins = 'same-origin', trustProxy, userId = idOf, broker = new LocalBroker() } = options;
-  const logger = options.logger === false ? silentLogger : (options.logger ?? consoleLogger);
+  const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
   return {
     logger,
@@ -28,6 +30,9 @@ export function createEnvironment(
     channels: new Channels(broker, (err) => logger.error({ err }, 'a channel failed')),
     connections: new Connections(heartbeat, broker, limits),
     counters: new Counters(),
+    get server() {
+      return server();
+    },
     userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
     ...origination(trustProxy),
     report: (error, ctx) => report(error, ctx, logger, options.onError),
@@ -35,16 +40,13 @@ export function createEnvironment(
   };
 }
 
+/** What a client asked for and nobody here speaks: a method, a coding, a version. The server has not failed. */
+const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
+
 /** Tells `onError` and the log of an error. What the client may see of it is the result. */
 function report(error: unknown, ctx: Context, logger: Logger, onError: AppOptions['onError']): HttpError {
-  let shown = visible(error);
-  try {
-    const mapped = onError?.(error, ctx);
-    if (mapped instanceof HttpError) shown = mapped;
-  } catch (err) {
-    logger.error({ err, requestId: ctx.id }, 'onError failed');
-  }
-  if (shown.status >= 500) {
+  const shown = visible(mapped(onError, error, ctx));
+  if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {
       err: error,

@@ -1,16 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { canonicalPath } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
 import { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { Disconnected, HttpError } from './errors.js';
+import { Disconnected, HttpError, isA, isAbort } from './errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
+import { checkRequest } from './strictness.js';
 import { isThenable } from './thenable.js';
 import { exchangeTracing, traced } from './tracing.js';
 
@@ -25,6 +27,8 @@ export class Dispatcher {
   readonly #router = new Router();
   readonly #nowhere: Route;
   readonly #probe: Route;
+  /** Connections on which no further request is taken. */
+  readonly #closing = new WeakSet<Socket>();
   #draining = false;
 
   constructor(
@@ -34,6 +38,7 @@ export class Dispatcher {
     private readonly health: boolean,
   ) {
     for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
+    this.#router.fold(routes);
     this.#nowhere = nowhere(this.#router, application);
     this.#probe = probe(() => this.#draining);
     const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
@@ -48,23 +53,23 @@ export class Dispatcher {
 
   /** Answers a request, or opens an event stream for it. */
   request(request: IncomingMessage, response: ServerResponse): void {
+    // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
+    if (response.socket === null ? this.#closing.has(request.socket) : response.socket.writableEnded) return;
     const { url = '/', method = 'GET' } = request;
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
     let path = mark === -1 ? url : url.slice(0, mark);
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
-      if (request.rawHeaders.length > this.environment.limits.headers * 2) {
-        throw new HttpError(431, 'The request has too many header fields', {
-          headers: { connection: 'close' },
-        });
+      checkRequest(request, this.environment.limits.headers);
+      let route = this.#router.plain(method, path);
+      let params = NO_PARAMS;
+      if (route === undefined) {
+        path = canonicalPath(this.#originForm(path, request));
+        const match = this.#find(method, path, request);
+        if (match !== undefined) ({ route, params } = match);
+        else route = this.#isProbe(path) ? this.#probe : this.#nowhere;
       }
-      path = canonicalPath(this.#originForm(path, request));
-      const match = this.#find(method, path, request);
-      const { route, params } = match ?? {
-        route: this.#isProbe(path) ? this.#probe : this.#nowhere,
-        params: NO_PARAMS,
-      };
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
@@ -73,9 +78,10 @@ export class Dispatcher {
     }
   }
 
-  /** The route of a socket, if the path has one. @throws HttpError 400 for a malformed path. */
+  /** The route of a socket, if the path has one. @throws HttpError for a request that is malformed. */
   socketRoute(request: IncomingMessage): { match: Match; path: string; search: string } | undefined {
     const { url = '/' } = request;
+    checkRequest(request, this.environment.limits.headers);
     const mark = url.indexOf('?');
     const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
     const match = this.#router.find('websocket', 'GET', path, request);
@@ -155,11 +161,12 @@ export class Dispatcher {
     if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.
-    const aborted = ctx.ended && (error as Error | undefined)?.name === 'AbortError';
-    if (aborted || error instanceof Disconnected) return void response.destroy();
+    const aborted = ctx.ended && isAbort(error);
+    if (aborted || isA(Disconnected, error)) return void response.destroy();
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
     if (response.headersSent) return void response.destroy();
+    if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
     try {
       respondError(ctx, shown);
     } catch (err) {

@@ -5,6 +5,7 @@ import type { Broker } from '../live/broker.js';
 import type { Channels } from '../live/channels.js';
 import type { Connections } from '../live/connections.js';
 import type { Logger } from './logger.js';
+import type { KeepAlive } from './response.js';
 import type { Counters } from './stats.js';
 import type { Limits, OriginPolicy, Timeouts } from './options.js';
 
@@ -17,6 +18,8 @@ export interface Environment {
   readonly broker: Broker;
   readonly channels: Channels;
   readonly counters: Counters;
+  /** Node's server, as it is set now. */
+  readonly server: KeepAlive;
   readonly connections: Connections;
   /** By which id the user of an exchange is known; undefined for nobody. */
   userId(context: Context): string | undefined;

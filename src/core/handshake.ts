@@ -6,6 +6,14 @@ import type { OriginPolicy } from './options.js';
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const ASCII = /^[\t\x20-\x7e]*$/;
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
+const EXTENSIONS = extensions();
+/** What a client may ask of permessage-deflate, and the values that it may give (RFC 7692, section 7.1). */
+const DEFLATE = new Map([
+  ['server_no_context_takeover', /^$/],
+  ['client_no_context_takeover', /^$/],
+  ['server_max_window_bits', /^=(?:[89]|1[0-5])$/],
+  ['client_max_window_bits', /^(?:=(?:[89]|1[0-5]))?$/],
+]);
 
 /** Whether a request asks for a WebSocket, so that its route is looked for. All else is plain HTTP (RFC 9110, 7.8). */
 export function asksForWebSocket(request: IncomingMessage): boolean {
@@ -23,7 +31,7 @@ export function checkHandshake(request: IncomingMessage): void {
     throw new HttpError(405, 'A WebSocket is opened by GET', { headers: { allow: 'GET' } });
   if (headers['sec-websocket-version'] !== '13') {
     throw new HttpError(426, 'This server speaks version 13 of the WebSocket protocol', {
-      headers: { upgrade: 'websocket', 'sec-websocket-version': '13' },
+      headers: { upgrade: 'websocket', connection: 'upgrade, close', 'sec-websocket-version': '13' },
     });
   }
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
@@ -32,8 +40,44 @@ export function checkHandshake(request: IncomingMessage): void {
   if (count(request, 'sec-websocket-key') !== 1 || !KEY.test(headers['sec-websocket-key'] ?? '')) {
     throw new HttpError(400, 'The Sec-WebSocket-Key is missing or malformed');
   }
-  if (count(request, 'host') !== 1) throw new HttpError(400, 'A request has one Host');
   offeredProtocols(request);
+  const offered = headers['sec-websocket-extensions'];
+  // RFC 6455, section 9.1: what does not conform fails the handshake; what is unknown is ignored.
+  if (offered !== undefined && !EXTENSIONS.test(offered)) {
+    throw new HttpError(400, 'The Sec-WebSocket-Extensions is malformed');
+  }
+}
+
+/**
+ * The handshake with the first offer of permessage-deflate that can be accepted, and no other extension. What cannot
+ * be accepted is declined, not refused (RFC 7692, section 7), as ws would.
+ */
+export function withDeflate(request: IncomingMessage): IncomingMessage {
+  const field = request.headers['sec-websocket-extensions'];
+  if (field === undefined) return request;
+  // The grammar has been checked: between tokens, blanks and quotes say nothing.
+  const offer = field
+    .replace(/[\s"\\]/g, '')
+    .split(',')
+    .find(isDeflate);
+  const headers = { ...request.headers, 'sec-websocket-extensions': offer };
+  return Object.create(request, { headers: { value: headers } }) as IncomingMessage;
+}
+
+function isDeflate(offer: string): boolean {
+  const [extension, ...parameters] = offer.split(';');
+  const names = parameters.map((parameter) => parameter.split('=', 1)[0] ?? '');
+  if (extension !== 'permessage-deflate' || new Set(names).size !== names.length) return false;
+  return names.every((name, i) => DEFLATE.get(name)?.test((parameters[i] ?? '').slice(name.length)) === true);
+}
+
+/** The grammar of RFC 6455, section 9.1: each step is told by its first character, so that it takes linear time. */
+function extensions(): RegExp {
+  const token = "[!#$%&'*+.^_`|~\\w-]+";
+  const value = `(?:${token}|"(?:\\\\?[!#$%&'*+.^_\`|~\\w-])+")`;
+  const parameter = `[ \\t]*;[ \\t]*${token}(?:[ \\t]*=[ \\t]*${value})?`;
+  const extension = `${token}(?:${parameter})*`;
+  return new RegExp(`^${extension}(?:[ \\t]*,[ \\t]*${extension})*$`);
 }
 
 /** The subprotocols that the client offers, best first. @throws HttpError 400 for what is no list of tokens. */
@@ -65,7 +109,8 @@ export function checkOrigin(ctx: Context, policy: OriginPolicy): void {
 }
 
 function allows(ctx: Context, policy: Exclude<OriginPolicy, '*'>, origin: string): boolean {
-  if (typeof policy === 'function') return policy(origin, ctx);
+  // A promise would let everybody in: only what is plainly true does.
+  if (typeof policy === 'function') return (policy(origin, ctx) as unknown) === true;
   if (policy !== 'same-origin') return policy.includes(origin);
   const { environment, request } = ctx;
   const host = environment.host(request);

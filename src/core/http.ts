@@ -1,7 +1,7 @@
 import { Channel } from '../live/channel.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { HttpError } from './errors.js';
+import { Disconnected, HttpError } from './errors.js';
 import { isAsyncIterable, respond, respondError } from './respond.js';
 import { isThenable } from './thenable.js';
 
@@ -11,9 +11,13 @@ export type Call = (ctx: Context) => unknown;
 /** The innermost of an HTTP route: what the method returns is the body. */
 export function httpStep(call: Call, status: number | undefined): Step {
   return (ctx) => {
+    // As in the other kinds: what nobody waits for is not begun.
+    if (ctx.ended) throw new Disconnected();
     ctx.reached = true;
     const value = call(ctx);
-    return isThenable(value) ? value.then((later) => decide(ctx, later, status)) : decide(ctx, value, status);
+    return isThenable(value)
+      ? Promise.resolve(value).then((later) => decide(ctx, later, status))
+      : decide(ctx, value, status);
   };
 }
 

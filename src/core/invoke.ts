@@ -14,7 +14,9 @@ export function invoker(method: Method, readers: readonly Reader[]): Invoke {
   if (second === undefined) {
     return (instance, ctx, message) => {
       const a = first(ctx, message);
-      return isThenable(a) ? a.then((value) => method.call(instance, value)) : method.call(instance, a);
+      return isThenable(a)
+        ? Promise.resolve(a).then((value) => method.call(instance, value))
+        : method.call(instance, a);
     };
   }
   if (third === undefined) {
@@ -22,7 +24,9 @@ export function invoker(method: Method, readers: readonly Reader[]): Invoke {
       const a = first(ctx, message);
       if (isThenable(a)) return readRest([a], readers, ctx, message, (args) => method.apply(instance, args));
       const b = second(ctx, message);
-      return isThenable(b) ? b.then((value) => method.call(instance, a, value)) : method.call(instance, a, b);
+      return isThenable(b)
+        ? Promise.resolve(b).then((value) => method.call(instance, a, value))
+        : method.call(instance, a, b);
     };
   }
   return (instance, ctx, message) => {

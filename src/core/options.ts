@@ -38,6 +38,8 @@ export interface Timeouts {
   handler: number;
   /** Until the middleware of an upgrade has decided: 10 s, then a 503. */
   handshake: number;
+  /** From the first fragment of a message to its last: 60 s, looked at with each heartbeat; then 1008. */
+  message: number;
   /** Until the peer has answered a close frame: 5 s. */
   close: number;
 }
@@ -93,6 +95,7 @@ export const TIMEOUTS: Timeouts = {
   keepAlive: 10_000,
   handler: 60_000,
   handshake: 10_000,
+  message: 60_000,
   close: 5_000,
 };
 

@@ -1,10 +1,13 @@
-import { parse, type ParsedUrlQuery } from 'node:querystring';
+import { parse } from 'fast-querystring';
 import { HttpError } from './errors.js';
 
-/** The parameters of a query, in a record without a prototype. @throws HttpError 400 above the limit. */
-export function readQuery(search: string, limit: number): ParsedUrlQuery {
+/** Parameters of a query by name, in a record that inherits nothing; those that come more than once are lists. */
+export type Query = Record<string, string | string[] | undefined>;
+
+/** The parameters of a query. @throws HttpError 400 above the limit. */
+export function readQuery(search: string, limit: number): Query {
   let separators = 0;
   for (let i = search.indexOf('&'); i !== -1; i = search.indexOf('&', i + 1)) separators++;
   if (separators >= limit) throw new HttpError(400, 'The query has too many parameters');
-  return parse(search, '&', '=', { maxKeys: 0 });
+  return parse(search) as Query;
 }

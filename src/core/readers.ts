@@ -113,7 +113,7 @@ function reader(
   if (convert === undefined) return source;
   return (ctx, message) => {
     const value = source(ctx, message);
-    return isThenable(value) ? value.then(convert) : convert(value);
+    return isThenable(value) ? Promise.resolve(value).then(convert) : convert(value);
   };
 }
 

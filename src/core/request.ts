@@ -21,12 +21,12 @@ export class Request extends IncomingMessage {
 
   /**
    * The whole body, once. More than `limit` bytes are not kept.
-   * @throws RangeError above the limit; Disconnected if the client leaves before the end.
+   * @throws what `refusal` makes above the limit; Disconnected if the client leaves before the end.
    */
-  collect(limit: number): Promise<Buffer> {
+  collect(limit: number, refusal: () => Error): Promise<Buffer> {
     this.#mode = 'collected';
     return new Promise((resolve, reject) => {
-      this.#collector = { limit, resolve, reject };
+      this.#collector = { limit, refusal, resolve, reject };
       if (this.#size > limit) this.#tooLarge();
       else if (this.#ended) this.#finish();
       else if (this.destroyed) reject(new Disconnected());
@@ -116,7 +116,8 @@ export class Request extends IncomingMessage {
   }
 
   #tooLarge(): void {
-    this.#collector?.reject(new RangeError('the body is too large'));
+    const collector = this.#collector;
+    collector?.reject(collector.refusal());
     this.#collector = undefined;
     this.#mode = 'dropped';
     this.#chunks = [];
@@ -125,6 +126,7 @@ export class Request extends IncomingMessage {
 
 interface Collector {
   readonly limit: number;
+  readonly refusal: () => Error;
   readonly resolve: (body: Buffer) => void;
   readonly reject: (error: Error) => void;
 }

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 
 import type { Context } from './context.js';
-import { problem, type HttpError } from './errors.js';
+import { isAbort, problem, type HttpError } from './errors.js';
 import { pump } from './pump.js';
+import { Response as Answer } from './response.js';
 import { json } from '../live/format.js';
 import { Message } from '../live/message.js';
 
@@ -67,8 +68,15 @@ function empty(ctx: Context): void {
 }
 
 function body(ctx: Context, content: string | Uint8Array, type: string): void {
-  const { response, status } = ctx;
+  const { response, status, environment } = ctx;
   const length = typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength;
+  if (
+    length === content.length &&
+    typeof content === 'string' &&
+    response instanceof Answer &&
+    response.sendWhole(environment.server, status, type, content)
+  )
+    return;
   const headers = response.hasHeader('content-type') ? [] : ['content-type', type];
   headers.push('content-length', String(length));
   response.writeHead(status, headers);
@@ -109,7 +117,7 @@ function write(ctx: Context, item: unknown): Promise<unknown> | undefined {
 function failStream(ctx: Context, error: unknown): void {
   const { response } = ctx;
   // The client has left, and the source was told so: that it stopped is no failure.
-  if (response.destroyed && (error as Error | undefined)?.name === 'AbortError') return;
+  if (response.destroyed && isAbort(error)) return;
   const shown = ctx.environment.report(error, ctx);
   if (response.headersSent || response.destroyed) response.destroy();
   else respondError(ctx, shown);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
+import { canonicalPath } from './canonical-path.js';
 import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
 import { VERBS } from './metadata.js';
@@ -35,6 +36,8 @@ export class Router {
   readonly #trees: Record<Kind, Tree> = { http: tree(), sse: tree(), websocket: tree() };
   readonly #names = new Map<string, string>();
   readonly #kinds = new Set<Kind>();
+  /** Routes without parameters, by verb and path. */
+  readonly #plain = new Map<string, Map<string, Route>>();
   #hosts = false;
 
   /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
@@ -69,6 +72,26 @@ export class Router {
     }
   }
 
+  /** Enters which of the routes, now that all are added, are found by their path alone, without a search. */
+  fold(routes: readonly Route[]): void {
+    if (this.#hosts) return;
+    for (const { kind, verb, path } of routes) {
+      if (kind !== 'http' || verb === 'ALL' || /[:*()]/.test(path) || canonicalPath(path) !== path) continue;
+      // Where there is a stream, too, `Accept` decides.
+      if (verb === 'GET' && this.#search('sse', 'GET', path, undefined) !== undefined) continue;
+      const match = this.#search('http', verb, path, undefined);
+      if (match === undefined) continue;
+      let byPath = this.#plain.get(verb);
+      if (byPath === undefined) this.#plain.set(verb, (byPath = new Map()));
+      byPath.set(path, match.route);
+    }
+  }
+
+  /** The route of a path as it came, where that is its canonical spelling and no search is needed. */
+  plain(verb: string, path: string): Route | undefined {
+    return this.#plain.get(verb)?.get(path);
+  }
+
   /** Whether there is any route of a kind. */
   has(kind: Kind): boolean {
     return this.#kinds.has(kind);
@@ -76,7 +99,10 @@ export class Router {
 
   find(kind: Kind, verb: string, path: string, request: IncomingMessage): Match | undefined {
     // Reading one header field has Node build them all: only where a route asks for its host.
-    const host = this.#hosts ? request.headers.host : undefined;
+    return this.#search(kind, verb, path, this.#hosts ? request.headers.host : undefined);
+  }
+
+  #search(kind: Kind, verb: string, path: string, host: string | undefined): Match | undefined {
     const found = this.#trees[kind].find(
       verb as FindMyWay.HTTPMethod,
       path,

@@ -4,7 +4,7 @@ import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
 import { Context } from './context.js';
 import { InvalidInput } from './convert.js';
-import { HttpError, problem } from './errors.js';
+import { HttpError, isA, problem } from './errors.js';
 import { parseJson } from './json.js';
 import { isThenable } from './thenable.js';
 import { callTracing, traced } from './tracing.js';
@@ -43,16 +43,16 @@ export class Calls {
   constructor(readonly procedures: ReadonlyMap<string, Procedure>) {}
 
   /** Whether a message is meant as a call, on a socket that takes other messages too. */
-  recognises({ data, binary }: RawMessage): boolean {
-    return !binary && data.includes('"jsonrpc"');
+  recognises(message: RawMessage): boolean {
+    return typeof message === 'string' && message.includes('"jsonrpc"');
   }
 
   /** Answers a message; what it gives is awaited before the next message is handled. */
-  answer(socket: Socket, { data, binary }: RawMessage): unknown {
+  answer(socket: Socket, message: RawMessage): unknown {
+    if (typeof message !== 'string') return socket.close(1003, 'calls are text');
     let request: unknown;
     try {
-      if (binary) throw new HttpError(400, 'Calls are text');
-      request = parseJson(data);
+      request = parseJson(message);
     } catch (error) {
       return this.#send(socket, failure(null, PARSE_ERROR, 'Parse error', (error as Error).message));
     }
@@ -91,7 +91,9 @@ export class Calls {
     };
     try {
       ctx.message = params;
-      const result = traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx));
+      const result = callTracing.hasSubscribers
+        ? traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx))
+        : procedure.chain(ctx);
       if (!isThenable(result)) return succeed();
       const answer = Promise.resolve(result).then(succeed, fail);
       return procedure.concurrent && !inBatch ? this.#overlap(socket, answer) : answer;
@@ -135,9 +137,8 @@ function callContext(socket: Socket): Context {
 function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
   const shown = ctx.environment.report(error, ctx);
   const data = problem(shown, ctx.id);
-  if (error instanceof InvalidInput) return failure(id, INVALID_PARAMS, shown.message, data);
-  if (error instanceof HttpError || shown.status !== 500)
-    return failure(id, SERVER_ERROR, shown.message, data);
+  if (isA(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
+  if (isA(HttpError, error) || shown.status !== 500) return failure(id, SERVER_ERROR, shown.message, data);
   return failure(id, INTERNAL_ERROR, 'Internal error', data);
 }
 

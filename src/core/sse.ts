@@ -4,7 +4,7 @@ import { EventStream } from '../live/event-stream.js';
 import { admit } from './admission.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { Disconnected } from './errors.js';
+import { Disconnected, isAbort } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
 import { pump } from './pump.js';
 import { isAsyncIterable } from './respond.js';
@@ -24,7 +24,9 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
     if (ctx.answered) stream.send(ctx.answer);
     ctx.outlet = stream;
     const value = call(ctx);
-    return isThenable(value) ? value.then((later) => begin(ctx, stream, later)) : begin(ctx, stream, value);
+    return isThenable(value)
+      ? Promise.resolve(value).then((later) => begin(ctx, stream, later))
+      : begin(ctx, stream, value);
   };
 }
 
@@ -101,8 +103,7 @@ function run(ctx: Context, stream: EventStream, source: Begun): void {
     () => stream.close(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
-      if (!(stream.closed !== undefined && (error as Error).name === 'AbortError'))
-        ctx.environment.report(error, ctx);
+      if (!(stream.closed !== undefined && isAbort(error))) ctx.environment.report(error, ctx);
       stream.terminate();
     },
   );

@@ -1,13 +1,17 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { hangUp } from './hang-up.js';
 
 /** A response on the socket of an upgrade, so that middleware and refusals are those of every request. */
 export function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse {
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket as NetSocket);
-  response.once('finish', () => hangUp(socket));
+  response.once('finish', () => {
+    unwatch(socket);
+    hangUp(socket);
+  });
   return response;
 }
 
@@ -18,19 +22,6 @@ export const SENT = new ServerResponse({
   httpVersionMinor: 1,
 } as IncomingMessage);
 SENT.writeHead(101);
-
-/** Milliseconds that a client is given to take its refusal and leave. */
-const LINGER = 5_000;
-
-/** Closes our side, and reads on until the client has closed its own: a reset could overtake the answer. */
-function hangUp(socket: Duplex): void {
-  unwatch(socket);
-  socket.end();
-  socket.resume();
-  // From Node 26 on the socket of an upgrade with a body is a stream that has no timeouts of its own.
-  const timer = setTimeout(() => socket.destroy(), LINGER).unref();
-  socket.once('close', () => clearTimeout(timer));
-}
 
 /**
  * Notices that the client leaves while it is still being decided: nobody reads an upgraded socket, and what is not

@@ -10,7 +10,7 @@ import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
-import { asksForWebSocket, checkHandshake } from './handshake.js';
+import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
 import { unwatch, watchForEnd } from './upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
@@ -24,7 +24,7 @@ export class Upgrader {
     private readonly http: Server,
     private readonly dispatcher: Dispatcher,
     private readonly environment: Environment,
-    deflate: boolean,
+    private readonly deflate: boolean,
   ) {
     // ws's own declarations do not know `closeTimeout` yet.
     const options: ServerOptions<typeof Peer> & { closeTimeout: number } = {
@@ -84,11 +84,11 @@ export class Upgrader {
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
   #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer, admission: Admission): void {
-    const { request } = ctx;
     const { socket: socketRoute } = route;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
     unwatch(socket);
-    const response = ctx.switchProtocols(headOf(request));
+    const request = this.deflate ? withDeflate(ctx.request) : ctx.request;
+    const response = ctx.switchProtocols(headOf(ctx.request));
     if (response !== undefined) {
       this.#fields.set(request, fieldsOf(response));
       response.detachSocket(socket as NetSocket);
@@ -103,7 +103,7 @@ export class Upgrader {
       this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });
-    // ws answers bad extensions itself, and leaves a socket that is half closed: neither opens.
+    // ws leaves a socket that is half closed.
     if (!accepted) admission.withdraw();
   }
 

@@ -6,7 +6,7 @@ import type { RawMessage } from '../live/inbox.js';
 import { Peer, Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { closeCode, HttpError, problem } from './errors.js';
+import { closeCode, HttpError, isA, isAbort, mapped, problem } from './errors.js';
 import { checkOrigin } from './handshake.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
@@ -111,7 +111,7 @@ export class SocketRoute implements Conversation {
     try {
       const value = this.method.run.perConnection(ctx, undefined);
       if (isThenable(value))
-        value.then(
+        void Promise.resolve(value).then(
           (later) => this.#settle(socket, later),
           (error: unknown) => this.#fail(socket, error),
         );
@@ -142,7 +142,7 @@ export class SocketRoute implements Conversation {
         if (value !== undefined) socket.send(value);
         return undefined;
       }
-      return value.then(
+      return Promise.resolve(value).then(
         (later) => this.#reply(socket, later),
         (error: unknown) => this.refuse(socket, error),
       );
@@ -161,19 +161,19 @@ export class SocketRoute implements Conversation {
     return this.#perMessage ? this.method.run.perMessage(socket.context, this.decode(message)) : undefined;
   }
 
-  decode({ data, binary }: RawMessage): unknown {
-    if (this.#bytes) return data;
+  decode(message: RawMessage): unknown {
+    if (this.#bytes) return typeof message === 'string' ? Buffer.from(message) : message;
     const { codec } = this.method.options;
-    if (!this.#text && codec !== undefined) return this.#decodeBy(codec, binary ? data : data.toString());
-    if (binary) throw new Unacceptable(1003, 'this socket takes text');
-    return this.#text ? data.toString() : parseJson(data);
+    if (!this.#text && codec !== undefined) return this.#decodeBy(codec, message);
+    if (typeof message !== 'string') throw new Unacceptable(1003, 'this socket takes text');
+    return this.#text ? message : parseJson(message);
   }
 
   /** Answers a message that failed by the problem; the socket stays open. */
   refuse(socket: Socket, error: unknown): void {
     const { context } = socket;
-    if (error instanceof Unacceptable) {
-      socket.close(error.code, error.message);
+    if (isA(Unacceptable, error)) {
+      socket.giveUp(error.code, error.message);
       return;
     }
     const shown = context.environment.report(this.#mapped(error, context), context);
@@ -220,18 +220,16 @@ export class SocketRoute implements Conversation {
   #fail(socket: Socket, error: unknown): void {
     const { context } = socket;
     // What was aborted because the socket has closed did as it was told.
-    if (socket.closed !== undefined && (error as Error | undefined)?.name === 'AbortError') return;
+    if (socket.closed !== undefined && isAbort(error)) return;
     const shown = context.environment.report(this.#mapped(error, context), context);
     socket.close(
-      error instanceof HttpError || shown.status !== 500 ? closeCode(shown) : 1011,
+      isA(HttpError, error) || shown.status !== 500 ? closeCode(shown) : 1011,
       closeReason(shown.detail ?? ''),
     );
   }
 
   #mapped(error: unknown, context: Context): unknown {
-    const { onError } = this.method.options;
-    const mapped = onError?.(error, context);
-    return mapped instanceof HttpError ? mapped : error;
+    return mapped(this.method.options.onError, error, context);
   }
 
   #decodeBy(codec: NonNullable<WebSocketOptions['codec']>, data: string | Buffer): unknown {

@@ -6,7 +6,7 @@ import { closeCode, HttpError } from '../core/errors.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
 import { joined, type Frame } from './frame.js';
-import { messageOf } from './message.js';
+import { Message } from './message.js';
 import { Session } from './session.js';
 import type { Publication } from './publication.js';
 import { flushSoon } from './turn.js';
@@ -46,6 +46,7 @@ export abstract class Connection {
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
   #ready = false;
+  #corked = false;
   #draining = false;
   #wanted = false;
   #followers: Set<Follower> | undefined = undefined;
@@ -108,7 +109,11 @@ export abstract class Connection {
    */
   send(value: unknown): boolean {
     if (this.closed !== undefined) return false;
-    return this.write(this.format.frame(this.format.payload(messageOf(value))));
+    return this.write(this.format.frame(this.payloadOf(value)));
+  }
+
+  protected payloadOf(value: unknown): string | Uint8Array {
+    return value instanceof Message ? this.format.payload(value) : this.format.plain(value);
   }
 
   /** @internal Sends what is sent to many: it is encoded once for all of one format. */
@@ -117,9 +122,13 @@ export abstract class Connection {
     return frame !== undefined && this.write(frame);
   }
 
-  /** Resolves when the reader has caught up, or the connection is over. */
+  /**
+   * Resolves when the reader has caught up, or the connection is over. Before the head of a stream nothing goes to
+   * its reader: it resolves at once, and what is sent waits within `limits.buffered`.
+   */
   drained(): Promise<void> {
-    if (this.closed !== undefined) return READY;
+    // The head waits for the method: who awaited the reader there would wait for itself.
+    if (this.closed !== undefined || !this.#ready) return READY;
     this.flush();
     if (!this.behind) return READY;
     return new Promise((resolve) => {
@@ -187,21 +196,34 @@ export abstract class Connection {
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
   write(frame: Frame): boolean {
     if (this.closed !== undefined) return false;
-    if (this.queued + frame.length > this.context.environment.limits.buffered) {
+    const { limits, counters } = this.context.environment;
+    const queued = this.queued + frame.length;
+    if (queued > limits.buffered) {
       this.overflow();
       return false;
     }
     if (this.#pending === undefined) {
       this.#pending = frame;
-      if (this.#ready) flushSoon(this);
+      if (this.#ready && !this.#corked) flushSoon(this);
     } else if (Array.isArray(this.#pending)) {
       this.#pending.push(frame);
     } else {
       this.#pending = [this.#pending, frame];
     }
     this.#pendingBytes += frame.length;
-    this.context.environment.counters.messagesOut++;
-    return !this.behind;
+    counters.messagesOut++;
+    return queued < HIGH_WATER && queued < limits.buffered / 2;
+  }
+
+  /** @internal What is written until `uncork` waits for it, and leaves at once then. */
+  cork(): void {
+    this.#corked = true;
+  }
+
+  /** @internal */
+  uncork(): void {
+    this.#corked = false;
+    this.flush();
   }
 
   /** @internal Writes what this turn has gathered. */

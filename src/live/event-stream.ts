@@ -62,7 +62,12 @@ export class EventStream extends Connection {
     if (code !== 1000) super.write(end({ code, reason }));
     this.flush();
     this.finish({ code, reason });
-    this.context.response.end();
+    const { response, environment } = this.context;
+    response.end();
+    if (response.writableFinished) return;
+    // Who does not read would keep the connection, and all that waits in it, for as long as it likes.
+    const cut = setTimeout(() => response.destroy(), environment.timeouts.close).unref();
+    response.once('close', () => clearTimeout(cut));
   }
 
   /** @internal */

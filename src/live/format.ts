@@ -1,11 +1,13 @@
 import type { Codec } from '../core/metadata.js';
 import { binaryFrame, textFrame, type Frame } from './frame.js';
-import type { Message } from './message.js';
+import { Message } from './message.js';
 
 /** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
 export interface Format {
-  /** The message without its frame. @throws what the encoder throws. */
+  /** A message without its frame. @throws what the encoder throws. */
   payload(message: Message): string | Uint8Array;
+  /** A message that is a value and nothing else, as most are. */
+  plain(value: unknown): string | Uint8Array;
   /** The payload as it stands on the wire. */
   frame(payload: string | Uint8Array): Frame;
 }
@@ -13,6 +15,7 @@ export interface Format {
 /** An event stream, in the format of the HTML standard, section 9.2.5. */
 export const eventStream: Format = {
   payload: fields,
+  plain: (value) => fields(new Message(value)),
   frame(payload) {
     if (typeof payload !== 'string') return Buffer.from(payload);
     return Buffer.byteLength(payload) === payload.length ? payload : Buffer.from(payload);
@@ -36,9 +39,12 @@ export function bareFormat(codec: Codec | undefined): Format {
 /** The subprotocol `coequal.events`: the fields of an event stream, as JSON. */
 export const EVENTS_PROTOCOL = 'coequal.events';
 
-export const eventObjects: Format = socketFormat(({ id, event, retry, value }) =>
-  json({ id, event, retry, data: value instanceof Uint8Array ? textOf(value) : value }),
-);
+export const eventObjects: Format = {
+  payload: ({ id, event, retry, value }) =>
+    json({ id, event, retry, data: value instanceof Uint8Array ? textOf(value) : value }),
+  plain: (value) => eventObjects.payload(new Message(value)),
+  frame: messageFrame,
+};
 
 /** JSON text of a value. @throws TypeError where a value has none, a function, say. */
 export function json(value: unknown): string {
@@ -70,11 +76,11 @@ function fields({ value, event, id, retry }: Message): string {
 }
 
 function bareBy(encode: (value: unknown) => string | Uint8Array): Format {
-  return socketFormat(({ value }) =>
-    typeof value === 'string' || value instanceof Uint8Array ? value : encode(value),
-  );
+  const plain = (value: unknown): string | Uint8Array =>
+    typeof value === 'string' || value instanceof Uint8Array ? value : encode(value);
+  return { payload: ({ value }) => plain(value), plain, frame: messageFrame };
 }
 
-function socketFormat(payload: (message: Message) => string | Uint8Array): Format {
-  return { payload, frame: (data) => (typeof data === 'string' ? textFrame(data) : binaryFrame(data)) };
+function messageFrame(payload: string | Uint8Array): Frame {
+  return typeof payload === 'string' ? textFrame(payload) : binaryFrame(payload);
 }

@@ -1,15 +1,16 @@
 import type { WebSocket } from 'ws';
 import { isThenable } from '../core/thenable.js';
 
-/** One message as it came. */
-export interface RawMessage {
-  readonly data: Buffer;
-  readonly binary: boolean;
-}
+/** One message as it came: a text is a string, a binary message its bytes. */
+export type RawMessage = string | Buffer;
 
 /** How much may wait for a handler that is behind before nothing more is read from the network. */
 const MAX_MESSAGES = 16;
 const MAX_BYTES = 65_536;
+
+/** What one socket may use up before others get their turn: bytes, and for each message what handling it costs. */
+const ALLOWANCE = 65_536;
+const COST = 128;
 
 /** The socket that the messages belong to. */
 interface InboxOwner {
@@ -27,6 +28,7 @@ export class Inbox {
   // Where the queue begins: shifting a long array would move all of it for each message.
   #head = 0;
   #bytes = 0;
+  #spent = 0;
   #taking: 'held' | 'handler' | 'iterator' | 'nothing' = 'held';
   #busy = false;
   #ended = false;
@@ -41,11 +43,15 @@ export class Inbox {
   }
 
   push(message: RawMessage): void {
+    if (this.#taking === 'nothing') return this.drop(message);
     if (this.#taking === 'handler' && !this.#busy) {
-      this.#handle(message);
-      return;
+      if (this.#spent < ALLOWANCE) {
+        this.#spent += COST + message.length;
+        this.#handle(message);
+        return;
+      }
+      this.#rest();
     }
-    if (this.#taking === 'nothing') return;
     if (this.#waiter !== undefined) {
       const waiter = this.#waiter;
       this.#waiter = undefined;
@@ -53,7 +59,7 @@ export class Inbox {
       return;
     }
     (this.#queue ??= []).push(message);
-    this.#bytes += message.data.length;
+    this.#bytes += message.length;
     const full = this.#queue.length - this.#head >= MAX_MESSAGES || this.#bytes >= MAX_BYTES;
     if (full && !this.#owner.raw.isPaused) this.#owner.raw.pause();
   }
@@ -72,14 +78,19 @@ export class Inbox {
     return {
       next: () =>
         new Promise((resolve, reject) => {
-          const message = this.#shift();
-          if (message !== undefined) resolve(message);
-          else if (this.#ended || this.#taking === 'nothing') resolve(undefined);
-          else if (this.#waiter !== undefined)
-            reject(new Error('next() was called before the last one was done'));
-          else this.#waiter = resolve;
+          if (this.#spent < ALLOWANCE) this.#take(resolve, reject);
+          else this.#inNextTurn(() => this.#take(resolve, reject));
         }),
     };
+  }
+
+  /** Nobody takes the message; one who sends many of them is not read from for the rest of this turn. */
+  drop(message: RawMessage): void {
+    const { raw } = this.#owner;
+    this.#spent += COST + message.length;
+    if (this.#spent < ALLOWANCE || raw.isPaused) return;
+    raw.pause();
+    this.#inNextTurn(() => raw.resume());
   }
 
   /** Drops what waits and what comes. */
@@ -113,11 +124,35 @@ export class Inbox {
   }
 
   #drain(): void {
-    while (!this.#busy && this.#taking === 'handler') {
+    while (!this.#busy && this.#taking === 'handler' && this.#queue !== undefined) {
+      if (this.#spent >= ALLOWANCE) return this.#rest();
       const message = this.#shift();
-      if (message === undefined) return;
-      this.#handle(message);
+      if (message !== undefined) this.#handle(message);
     }
+  }
+
+  #take(resolve: (message: RawMessage | undefined) => void, reject: (error: Error) => void): void {
+    const message = this.#shift();
+    if (message !== undefined) resolve(message);
+    else if (this.#ended || this.#taking === 'nothing') resolve(undefined);
+    else if (this.#waiter !== undefined) reject(new Error('next() was called before the last one was done'));
+    else this.#waiter = resolve;
+  }
+
+  /** A chunk holds thousands of small messages: what is left of them waits until others have had their turn. */
+  #rest(): void {
+    this.#busy = true;
+    this.#inNextTurn(() => {
+      this.#busy = false;
+      this.#drain();
+    });
+  }
+
+  #inNextTurn(then: () => void): void {
+    setImmediate(() => {
+      this.#spent = 0;
+      then();
+    });
   }
 
   #shift(): RawMessage | undefined {
@@ -125,7 +160,8 @@ export class Inbox {
     if (queue === undefined) return undefined;
     const message = queue[this.#head++];
     if (message === undefined) return undefined;
-    this.#bytes -= message.data.length;
+    this.#bytes -= message.length;
+    this.#spent += COST + message.length;
     if (this.#head === queue.length) {
       this.#queue = undefined;
       this.#head = 0;

@@ -2,23 +2,44 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
 import { isThenable } from '../core/thenable.js';
-import { Connection } from './connection.js';
-import { messageOf } from './message.js';
+import { Connection, type CloseReason } from './connection.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
 import { Rate } from './rate.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Session } from './session.js';
 import { Inbox, type RawMessage } from './inbox.js';
+import { Intake } from './intake.js';
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
   connection!: Socket;
+  /** The close that was sent first, whoever sent it. */
+  sent: CloseReason | undefined = undefined;
 
-  /** ws calls it as well, when the peer closes or breaks the protocol: what this turn has sent goes before. */
-  override close(code?: number, reason?: string | Buffer): void {
-    this.connection.flush();
-    super.close(code, reason);
+  /** Whether a message has begun that has not ended. Only ws's parser knows: there is no event for it. */
+  get unfinished(): boolean {
+    const { _receiver: parser } = this as unknown as { _receiver: { _fragmented: number; _state: number } };
+    return parser._fragmented !== 0 || parser._state !== 0;
+  }
+
+  /**
+   * ws closes by itself, too: to answer a close, and for what breaks the protocol. What had come before, often in the
+   * same chunk, is answered first: its replies leave within this turn of the loop.
+   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
+   */
+  override close(code?: number, data?: string | Buffer): void {
+    const reason = data?.toString() ?? '';
+    if (code !== undefined) {
+      checkClose(code, reason);
+      this.sent ??= { code, reason };
+    }
+    const leave = (): void => {
+      this.connection.flush();
+      super.close(code, data);
+    };
+    if (this.connection.leaving) leave();
+    else setImmediate(leave);
   }
 }
 
@@ -48,7 +69,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
-  #farewell: { code: number; reason: string } | undefined = undefined;
+  #farewell: CloseReason | undefined = undefined;
+  /** When a message was first seen that has not ended. */
+  #unfinished: number | undefined = undefined;
 
   /** @internal */
   constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
@@ -64,6 +87,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     peer.on('pong', onPong);
     peer.on('error', onError);
     peer.on('close', onClose);
+    // What is compressed is ws's to read, and so is a stream that somebody else listens to.
+    if (!this.#compressed && stream.listenerCount('data') === 1) {
+      new Intake(stream, this, context.environment.limits.message);
+    }
   }
 
   /** The subprotocol that was agreed on; '' for none. */
@@ -83,7 +110,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
     if (this.#farewell !== undefined) return false;
-    return this.#compressed ? this.#compress(this.format.payload(messageOf(value))) : super.send(value);
+    return this.#compressed ? this.#compress(this.payloadOf(value)) : super.send(value);
   }
 
   /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
@@ -110,12 +137,12 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
    * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
    */
   close(code = 1000, reason = ''): void {
-    if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
-    if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
+    checkClose(code, reason);
     if (this.closed !== undefined || this.#farewell !== undefined) return;
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
     this.#inbox.discard();
+    this.#calls?.discard();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
@@ -136,7 +163,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return {
       next,
       return: () => {
-        this.close();
+        // What the loop throws leaves it, too, and closes the socket by its own code before this does.
+        this.#inbox.discard();
+        setImmediate(() => this.close());
         return Promise.resolve({ done: true, value: undefined });
       },
     };
@@ -169,10 +198,26 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   override beat(): boolean {
     // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
-    if (!this.alive && !this.raw.isPaused) return false;
+    if (!this.alive && !this.raw.isPaused) {
+      this.#report(1006, 'the peer is silent');
+      return false;
+    }
     this.alive = false;
+    if (this.#takesTooLong()) {
+      this.giveUp(1008, 'the message took too long');
+      return true;
+    }
     this.write(PING);
     return true;
+  }
+
+  /** Fragments that never end are no silence: pongs may come between them. */
+  #takesTooLong(): boolean {
+    // While nothing is read the rest of the message may wait on the way.
+    if (!this.raw.unfinished || this.raw.isPaused) this.#unfinished = undefined;
+    else this.#unfinished ??= performance.now();
+    const { message } = this.context.environment.timeouts;
+    return this.#unfinished !== undefined && performance.now() - this.#unfinished >= message;
   }
 
   terminate(): void {
@@ -180,7 +225,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /** @internal */
-  receive(data: Buffer, binary: boolean): void {
+  receive(message: RawMessage): void {
+    // The peer may go on sending although it was told that it is over.
+    if (this.#farewell !== undefined) return this.#inbox.drop(message);
     const { environment, session } = this.context as {
       environment: Context['environment'];
       session: unknown;
@@ -189,11 +236,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     // Who sends uses the session: its idle time begins anew.
     if (session instanceof Session) session.touch();
     this.alive = true;
+    this.#unfinished = undefined;
     if (this.#rate?.exceeded() === true) {
-      this.close(1008, 'too many messages');
+      this.giveUp(1008, 'too many messages');
       return;
     }
-    const message = { data, binary };
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);
     else this.#inbox.push(message);
   }
@@ -207,10 +254,27 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#calls;
   }
 
+  /** @internal Closes the socket for what its client did; one line tells the operator. */
+  giveUp(code: number, reason: string): void {
+    if (this.closed === undefined && !this.leaving) this.#report(code, reason);
+    this.close(code, reason);
+  }
+
+  #report(code: number, reason: string): void {
+    const { environment, id, path } = this.context;
+    environment.logger.info({ code, reason, requestId: id, path }, 'the socket was given up');
+  }
+
+  /** @internal Whether this side has ended the conversation: nothing more is sent. */
+  get leaving(): boolean {
+    return this.#farewell !== undefined;
+  }
+
   /** @internal */
   closedBy(code: number, reason: string): void {
-    this.finish(this.#farewell ?? { code, reason });
+    this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
     this.#inbox.end();
+    this.context.end();
   }
 
   protected override get sink(): Duplex {
@@ -274,7 +338,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 }
 
 function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  (this as Peer).connection.receive(data as Buffer, binary);
+  (this as Peer).connection.receive(binary ? (data as Buffer) : (data as Buffer).toString());
 }
 
 function onPong(this: WebSocket): void {
@@ -289,6 +353,12 @@ function onError(this: WebSocket, err: Error): void {
 
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   (this as Peer).connection.closedBy(code, reason.toString());
+}
+
+/** @throws TypeError for what RFC 6455 lets nobody send, sections 5.5 and 7.4. */
+function checkClose(code: number, reason: string): void {
+  if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
+  if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
 }
 
 function isSendable(code: number): boolean {

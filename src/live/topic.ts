@@ -82,7 +82,10 @@ export class Topics {
   /** Goes on with what the broker answers, at once where it does so at once. */
   settle<T>(value: T | Promise<T>, then?: (value: T) => void): void {
     if (!isThenable(value)) then?.(value);
-    else (value as Promise<T>).then(then).catch((error: unknown) => this.report(error));
+    else
+      Promise.resolve(value as Promise<T>)
+        .then(then)
+        .catch((error: unknown) => this.report(error));
   }
 }
 
@@ -163,8 +166,8 @@ export class Topic implements Source {
       this.#attaching === undefined ? opening?.read() : this.#attaching.then(() => opening?.read());
     if (!isThenable(value)) return opening?.begin(value as never);
     if (opening !== undefined) subscription.pause();
-    const begun = value.then((later) => opening?.begin(later as never));
-    void (begun as Promise<void>).catch((error: unknown) => {
+    const begun = Promise.resolve(value).then((later) => opening?.begin(later as never));
+    void begun.catch((error: unknown) => {
       this.topics.report(error);
       subscription.connection.close(1013, 'the channel cannot be read');
     });

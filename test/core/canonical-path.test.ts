@@ -63,6 +63,10 @@ describe('canonicalPath', () => {
     '/\\evil',
     '/a%5cb',
     '/\u0001',
+    '/a#',
+    '/a#b',
+    '/#/a',
+    '/a#%41',
   ];
   for (const path of malformed) {
     it(`refuses ${JSON.stringify(path)} with 400`, () => {
@@ -90,6 +94,7 @@ describe('canonicalPath', () => {
           '%c3%a9',
           '%e9',
           '\\',
+          '#',
           'a',
           ';',
         ),
@@ -120,7 +125,7 @@ describe('canonicalPath', () => {
     );
   });
 
-  it('leaves no empty segment, no dots, no backslash and no control character', () => {
+  it('leaves no empty segment, no dots, no backslash, no fragment and no control character', () => {
     fc.assert(
       fc.property(paths, (path) => {
         const canonical = canonicalOrRefused(path);
@@ -128,9 +133,9 @@ describe('canonicalPath', () => {
         const [first, ...segments] = canonical.split('/');
         expect(first).to.equal('');
         if (canonical !== '/') expect(segments.some((one) => ['', '.', '..'].includes(one))).to.equal(false);
-        expect(Array.from(canonical).some((one) => one < ' ' || one === '\u007f' || one === '\\')).to.equal(
-          false,
-        );
+        expect(
+          Array.from(canonical).some((one) => one < ' ' || ['\u007f', '\\', '#'].includes(one)),
+        ).to.equal(false);
       }),
       { numRuns: 500 },
     );
@@ -215,7 +220,7 @@ describe('guard and router', () => {
     '/x/%2e%2e/admin',
     '/admin?x=/../y',
   ];
-  const refused = ['/%', '/%c0%ae', '/%00', '/\\evil', '/admin\\', '/%5cadmin'];
+  const refused = ['/%', '/%c0%ae', '/%00', '/\\evil', '/admin\\', '/%5cadmin', '/admin#', '/admin#/x'];
 
   for (const [kind, fields] of Object.entries(asks)) {
     for (const target of waysIn) {

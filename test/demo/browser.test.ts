@@ -1,18 +1,8 @@
 import { expect } from 'chai';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { serve, type TestServer } from 'coequal/testing';
 import { floor } from '../../src/demo/floor.js';
-import { executable, unless } from '../support/skip.js';
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-];
+import { startChromium } from '../support/chromium.js';
 
 describe('the page of the trading floor, in Chromium', function () {
   this.timeout(30_000);
@@ -23,11 +13,9 @@ describe('the page of the trading floor, in Chromium', function () {
   const complaints: string[] = [];
 
   before(async function () {
-    const executablePath = executable('chromium');
-    unless(executablePath === undefined && 'Chromium', 'apt-get install -y chromium', this);
+    browser = await startChromium(this);
     server = serve({ ...floor, logger: false });
     url = await server.url();
-    browser = await chromium.launch({ executablePath, args: FLAGS });
   });
 
   afterEach(async () => {

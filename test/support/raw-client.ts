@@ -22,6 +22,7 @@ export class RawClient {
     });
     this.#ended = new Promise((resolve) => socket.once('close', resolve));
     void this.#ended.then(() => this.#wake());
+    socket.on('end', () => this.#wake());
     // A reset by the server is what some tests are about.
     socket.on('error', () => this.#wake());
   }
@@ -31,6 +32,11 @@ export class RawClient {
     const { port } = new URL(url);
     const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
     await once(socket, 'connect');
+    return new RawClient(socket);
+  }
+
+  /** Speaks on a connection that has been made already, by TLS, say. */
+  static over(socket: Socket): RawClient {
     return new RawClient(socket);
   }
 
@@ -58,7 +64,6 @@ export class RawClient {
       }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        this.socket.once('end', resolve);
       });
     }
     return this.received;
@@ -98,14 +103,16 @@ export const HANDSHAKE = [
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ];
 
-/** A masked frame, as clients send it; payloads of less than 126 bytes. */
+/** A masked frame, as clients send it; payloads of less than 64 KiB. */
 export function maskedFrame(opcode: number, payload: string | Uint8Array): Buffer {
   const data = Buffer.from(payload);
-  const frame = Buffer.alloc(6 + data.length);
+  const long = data.length > 125;
+  const frame = Buffer.alloc((long ? 8 : 6) + data.length);
   frame[0] = 0x80 | opcode;
-  frame[1] = 0x80 | data.length;
+  frame[1] = 0x80 | (long ? 126 : data.length);
+  if (long) frame.writeUInt16BE(data.length, 2);
   // A mask of zeros leaves the payload as it is.
-  data.copy(frame, 6);
+  data.copy(frame, long ? 8 : 6);
   return frame;
 }
 

@@ -14,7 +14,7 @@ export interface Received {
 /** A real client of either kind that can stop reading: what it is sent then waits in its TCP, and in the server. */
 export class Reader {
   readonly received: Received[] = [];
-  /** The last id that was told; a stream's that came without an event is not shown by its parser. */
+  /** The last id that was told, with an event or without. */
   cursor: string | undefined = undefined;
   /** The close code of a socket, 0 for a stream; undefined while it is open. */
   closed: number | undefined = undefined;
@@ -66,7 +66,7 @@ export const readerKinds: readonly ReaderKind[] = ['sse', 'websocket'];
 
 /** Opens a reader. @throws Error if it is refused. */
 export async function openReader(
-  server: TestServer,
+  server: Pick<TestServer, 'url'>,
   kind: ReaderKind,
   path: string,
   { headers = {}, protocols = [], perMessageDeflate = true }: ReaderInit = {},
@@ -90,8 +90,19 @@ async function openStream(url: string, headers: Record<string, string>): Promise
   const parser = createParser({
     onEvent: ({ event, id, data }) => reader.push({ event, id, data: parsed(data) }),
   });
+  let block = '';
   response.setEncoding('utf8');
-  response.on('data', (text: string) => parser.feed(text));
+  response.on('data', (text: string) => {
+    parser.feed(text);
+    // An id without data is no event, and the parser does not show it; a browser comes back with it all the same.
+    block += text;
+    const end = block.lastIndexOf('\n\n') + 2;
+    if (end === 1) return;
+    for (const [, id] of block.slice(0, end).matchAll(/^id: (.*)$/gm)) {
+      reader.push({ event: undefined, id, data: undefined });
+    }
+    block = block.slice(end);
+  });
   // Cut or ended: its end is all the same to a reader.
   response.on('error', () => reader.end(0));
   response.on('close', () => reader.end(0));

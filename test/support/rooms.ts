@@ -1,11 +1,11 @@
 import { Channel, Connection, Controller, Get, Sse, WebSocket, type ChannelDefinition } from 'coequal';
 
-/** A controller that gives a channel in all three kinds at `/rooms/:room`; `opened` is told of each reader. */
+/** A controller that gives a channel in all three kinds, at its own name; `opened` is told of each reader. */
 export function roomsOf<T>(
   definition: ChannelDefinition<T>,
   opened: (room: Channel<T>, connection: Connection) => unknown = () => undefined,
 ): new () => object {
-  @Controller('/rooms/:room')
+  @Controller(`/${definition.template}`)
   class Rooms {
     @Get()
     kept(@Channel(definition) room: Channel<T>) {

@@ -71,8 +71,9 @@ const signedIn: Middleware = async (ctx, next) => {
   await next();
 };
 
+/** A site with a sign-in, whose pages, streams and sockets use the session. */
 @Controller()
-class Site {
+export class Site {
   constructor(private readonly connections: Connections) {}
 
   @Post('/visit')

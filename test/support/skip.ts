@@ -32,6 +32,8 @@ export function unless(
 /** The path of the program that a shell would run by this name, `undefined` where there is none. */
 export function executable(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  // Where Debian installs servers, on the path of root alone.
+  folders.push('/usr/sbin');
   return folders.map((folder) => join(folder, name)).find(runs);
 }
 

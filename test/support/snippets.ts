@@ -52,7 +52,7 @@ export function writeModules(pages: readonly Page[]): {
 /** Links of the pages to files that are not there, as `page -> target`. */
 export function brokenLinks(): string[] {
   const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
-  const paths = ['README.md', 'CONTRIBUTING.md', ...pages.map((name) => `docs/${name}`)];
+  const paths = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pages.map((name) => `docs/${name}`)];
   return paths.flatMap((path) => {
     const text = readFileSync(join(ROOT, path), 'utf8').replace(/^```[^]*?^```$/gm, '');
     const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target = '']) => target);

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { Controller, createApp, Get } from 'coequal';
+import { mistreated } from '../../support/canary.js';
+
+describe('Process', () => {
+  describe('ports', () => {
+    const { holds } = mistreated({ controllers: [] });
+
+    @Controller()
+    class Plain {
+      @Get() get() {
+        return 'here';
+      }
+    }
+
+    async function refusal(listening: Promise<unknown>): Promise<NodeJS.ErrnoException> {
+      return listening.then(
+        () => {
+          throw new Error('it listens');
+        },
+        (error: NodeJS.ErrnoException) => error,
+      );
+    }
+
+    holds('refuse a second listen() of an application that listens, which goes on', async () => {
+      const app = createApp({ controllers: [Plain] });
+      const { url } = await app.listen();
+      expect((await refusal(app.listen())).message).to.equal('the application listens already');
+      expect(await (await fetch(url)).text()).to.equal('here');
+      await app.close();
+    });
+
+    holds('refuse a second listen() of an application that is about to listen', async () => {
+      const app = createApp({ controllers: [Plain] });
+      const first = app.listen();
+      expect((await refusal(app.listen())).message).to.equal('the application listens already');
+      expect(await (await fetch((await first).url)).text()).to.equal('here');
+      await app.close();
+    });
+
+    const wrong: [name: string, options: { port?: number; host?: string }, code: string][] = [
+      ['a port that is none', { port: 70_000 }, 'ERR_SOCKET_BAD_PORT'],
+      // RFC 5737: an address of nobody.
+      ['an address that is not of this machine', { host: '192.0.2.1' }, 'EADDRNOTAVAIL'],
+    ];
+    for (const [name, options, code] of wrong) {
+      holds(`refuse ${name}, and another may be taken`, async () => {
+        const app = createApp({ controllers: [Plain] });
+        expect((await refusal(app.listen({ ...options, signals: true }))).code).to.equal(code);
+        expect(process.listenerCount('SIGTERM')).to.equal(0);
+        const { url } = await app.listen();
+        expect(await (await fetch(url)).text()).to.equal('here');
+        await app.close();
+      });
+    }
+
+    holds('that are taken leave an application that can be closed', async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const app = createApp({ controllers: [Plain] });
+      const { port } = other.address() as AddressInfo;
+      const listening = refusal(app.listen({ port }));
+      // Before it is known that the port is taken, and after.
+      await app.close();
+      expect((await listening).code).to.equal('EADDRINUSE');
+      await app.close();
+      other.close();
+    });
+
+    holds('are free again when the application is closed', async () => {
+      const first = createApp({ controllers: [Plain] });
+      const { port } = await first.listen();
+      await first.close();
+      const second = createApp({ controllers: [Plain] });
+      const { url } = await second.listen({ port });
+      expect(await (await fetch(url)).text()).to.equal('here');
+      await second.close();
+    });
+  });
+});
