@@ -4,6 +4,7 @@ import { HttpError } from './errors.js';
 import type { OriginPolicy } from './options.js';
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
+const ASCII = /^[\t\x20-\x7e]*$/;
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
 const EXTENSIONS = extensions();
 /** What a client may ask of permessage-deflate, and the values that it may give (RFC 7692, section 7.1). */
@@ -83,7 +84,8 @@ function extensions(): RegExp {
 export function offeredProtocols(request: IncomingMessage): string[] {
   const field = request.headers['sec-websocket-protocol'];
   if (field === undefined) return [];
-  const offered = field.split(',').map((name) => name.trim());
+  // `trim()` alone would take for white space what is none in HTTP.
+  const offered = ASCII.test(field) ? field.split(',').map((name) => name.trim()) : [''];
   if (new Set(offered).size !== offered.length || !offered.every((name) => TOKEN.test(name))) {
     throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed');
   }

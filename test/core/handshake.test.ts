@@ -62,6 +62,14 @@ describe('an opening handshake', () => {
     expect(await client.answer()).to.include({ status: 426 });
   });
 
+  it('is refused by a problem document where there is such a space around a subprotocol', async () => {
+    const client = await RawClient.connect(await server.url());
+    const lines = ['GET /chosen HTTP/1.1', ...fields({ 'Sec-WebSocket-Protocol': '\xa0v1' }), '', ''];
+    client.write(Buffer.from(lines.join('\r\n'), 'latin1'));
+    const { status, headers } = await client.answer();
+    expect([status, headers['content-type']]).to.deep.equal([400, 'application/problem+json']);
+  });
+
   const table: [name: string, status: number, line: string, lines: string[]][] = [
     ['that is as it should be', 101, 'GET /socket HTTP/1.1', fields()],
     [

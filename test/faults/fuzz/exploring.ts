@@ -14,6 +14,8 @@ const SEEDS = given === undefined && !LONG ? [FIXED, FRESH] : [FRESH];
 /** Of a short run, what one seed may take; a busy machine tries fewer inputs, and at least one round. */
 const SHORT_MS = 600;
 const PROGRESS_MS = 15_000;
+/** After which no smaller input is looked for: some that fail take long to do so. */
+const SHRINKING_MS = LONG ? 600_000 : 30_000;
 
 export interface Extent {
   /** What the inputs are, in the plural. */
@@ -41,7 +43,13 @@ export async function explore<T>(
       const test = fc.asyncProperty(values, async (value) => {
         tried += await property(value);
       });
-      await fc.assert(test, { seed: seed + round, numRuns: LONG ? 100 : 5, path: process.env['FUZZ_PATH'] });
+      await fc.assert(test, {
+        seed: seed + round,
+        numRuns: LONG ? 100 : 5,
+        path: process.env['FUZZ_PATH'],
+        interruptAfterTimeLimit: SHRINKING_MS,
+        markInterruptAsFailure: true,
+      });
       const now = Date.now();
       if (LONG && now - told > PROGRESS_MS) {
         told = now;
