@@ -282,10 +282,10 @@ describe('the index of connections', () => {
     expect((await socket.closed()).code).to.equal(3003);
   });
 
-  it('is not miscounted by handshakes that ws refuses', async () => {
+  it('is not miscounted by handshakes that are refused for their extensions', async () => {
     const server = start({ limits: { connections: 1 }, deflate: true });
     for (let i = 0; i < 3; i++) {
-      const headers = { 'sec-websocket-extensions': 'permessage-deflate; unheard_of' };
+      const headers = { 'sec-websocket-extensions': 'permessage-deflate; =unheard_of' };
       const opening = openReader(server, 'websocket', '/live', { headers, perMessageDeflate: false });
       const failure = await opening.catch((error: unknown) => error);
       expect(String(failure)).to.include('400');

@@ -92,6 +92,11 @@ export class Wire {
     const client = await RawClient.connect(await server.url());
     client.socket.setNoDelay();
     client.head(`GET ${path} HTTP/1.1`, ...HANDSHAKE, ...fields);
+    return Wire.opened(client);
+  }
+
+  /** The socket of a client that has sent its handshake. @throws Error if it is refused. */
+  static async opened(client: RawClient): Promise<Wire> {
     const head = await client.opening();
     if (head.status !== 101) throw new Error(`the socket was refused with ${head.status}`);
     return new Wire(client, head);
