@@ -29,6 +29,7 @@ const FLOORS: Floor[] = [
       'core/proxy',
       'core/request',
       'core/response',
+      'core/pipeline',
       'core/strictness',
       'core/upgrade-response',
       'core/query',

@@ -19,6 +19,8 @@ export function answerConnectionErrors(server: Server, logger: Logger, patience:
     if (refused.has(socket)) return leave(socket);
     const refusal = refusalOf(error);
     if (refusal === undefined || !socket.writable) return void socket.destroy();
+    // The client has left amid a request, and what is in flight ends as for all who leave.
+    if (error.code === EOF && inFlightOn(socket) !== undefined) return void socket.destroy();
     refused.add(socket);
     const { code, reason } = error;
     const { remoteAddress: address } = socket as Socket;
@@ -33,6 +35,8 @@ export function answerConnectionErrors(server: Server, logger: Logger, patience:
     refuse(socket, refusal, patience);
   });
 }
+
+const EOF = 'HPE_INVALID_EOF_STATE';
 
 /** What a client is told of the error; nothing where the connection itself has failed. */
 function refusalOf({ code = '', reason }: ParserError): HttpError | undefined {

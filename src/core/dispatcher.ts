@@ -10,6 +10,7 @@ import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
+import { Pipeline } from './pipeline.js';
 import { respondError } from './respond.js';
 import { Router, type Match, type Route } from './router.js';
 import { checkRequest } from './strictness.js';
@@ -29,6 +30,7 @@ export class Dispatcher {
   readonly #probe: Route;
   /** Connections on which no further request is taken. */
   readonly #closing = new WeakSet<Socket>();
+  readonly #pipeline = new Pipeline();
   #draining = false;
 
   constructor(
@@ -54,7 +56,10 @@ export class Dispatcher {
   /** Answers a request, or opens an event stream for it. */
   request(request: IncomingMessage, response: ServerResponse): void {
     // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
-    if (response.socket === null ? this.#closing.has(request.socket) : response.socket.writableEnded) return;
+    if (response.socket === null) {
+      if (this.#closing.has(request.socket)) return;
+      this.#pipeline.add(request.socket, response);
+    } else if (response.socket.writableEnded) return;
     const { url = '/', method = 'GET' } = request;
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
@@ -161,7 +166,7 @@ export class Dispatcher {
     if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.
-    const aborted = ctx.ended && isAbort(error);
+    const aborted = ctx.ended && (isAbort(error) || isErrorOf(ctx.request, error));
     if (aborted || isA(Disconnected, error)) return void response.destroy();
     const shown = this.environment.report(error, ctx);
     if (response.writableEnded) return;
@@ -203,4 +208,9 @@ export class Dispatcher {
   #isProbe(path: string): boolean {
     return this.health && (path === '/livez' || path === '/readyz');
   }
+}
+
+/** Whether an error is the request's own, which who reads it is told when the client leaves. */
+function isErrorOf({ errored }: IncomingMessage, error: unknown): boolean {
+  return errored !== null && errored === error;
 }
