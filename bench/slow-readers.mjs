@@ -108,7 +108,8 @@ async function serve() {
     Controller(`/${policy}`)(Reads);
     return Reads;
   });
-  const app = createApp({ controllers, limits: { buffered: 131_072 } });
+  // The clients do not answer pings: none is sent.
+  const app = createApp({ controllers, limits: { buffered: 131_072 }, heartbeat: 3_600_000 });
   const { port } = await app.listen();
   const answers = {
     /** Sends to the stuck ones, once all are there, until the system takes no more for any. */

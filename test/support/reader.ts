@@ -85,7 +85,12 @@ interface ReaderInit extends Pick<ClientOptions, 'perMessageDeflate'> {
 async function openStream(url: string, headers: Record<string, string>): Promise<Reader> {
   const request = get(url, { agent: false, headers: { accept: 'text/event-stream', ...headers } });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
-  if (response.statusCode !== 200) throw new Error(`the stream was refused with ${response.statusCode}`);
+  if (response.statusCode !== 200) {
+    // Nobody reads the rest, nor hears of a reset while it comes.
+    response.on('error', () => undefined);
+    request.on('error', () => undefined).destroy();
+    throw new Error(`the stream was refused with ${response.statusCode}`);
+  }
   const reader = new Reader(response, () => request.destroy());
   const parser = createParser({
     onEvent: ({ event, id, data }) => reader.push({ event, id, data: parsed(data) }),
