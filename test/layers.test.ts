@@ -30,6 +30,7 @@ const FLOORS: Floor[] = [
       'core/upgrade-response',
       'core/query',
       'core/deferred',
+      'core/tended',
     ],
   },
   {
