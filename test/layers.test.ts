@@ -34,6 +34,7 @@ const FLOORS: Floor[] = [
       'core/upgrade-response',
       'core/query',
       'core/deferred',
+      'core/tended',
     ],
   },
   {

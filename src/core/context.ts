@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
 import { runDeferred } from './deferred.js';
@@ -10,6 +10,7 @@ import { Identity } from './identity.js';
 import type { Scope } from './injection-scope.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
+import { tended } from './tended.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
 import { responseOn, SENT } from './upgrade-response.js';
@@ -233,7 +234,7 @@ export class Context {
       throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
     }
     this.answered = true;
-    this.answer = value;
+    this.answer = value instanceof Readable ? tended(this, value) : value;
     return true;
   }
 

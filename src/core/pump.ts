@@ -7,11 +7,12 @@ export async function pump<T>(
   emit: (value: T) => unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  let stopping: PromiseLike<unknown> | undefined;
+  let stopping: Promise<unknown> | undefined;
   const stop = (): void => {
-    stopping ??= source.return?.();
+    if (stopping !== undefined) return;
+    stopping = (async () => source.return?.())();
     // A failure of the clean-up is thrown below; here it is only kept from being unhandled.
-    stopping?.then(undefined, () => undefined);
+    stopping.catch(() => undefined);
   };
   signal.addEventListener('abort', stop, { once: true });
   try {

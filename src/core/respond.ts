@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 
 import type { Context } from './context.js';
-import { isAbort, problem, type HttpError } from './errors.js';
+import { isA, isAbort, problem, type HttpError } from './errors.js';
 import { pump } from './pump.js';
 import { Response as Answer } from './response.js';
 import { json } from '../live/format.js';
 import { Message } from '../live/message.js';
+import { tended } from './tended.js';
 
 /** Sends what a method returned, as its body. */
 export function respond(ctx: Context, value: unknown): void {
@@ -21,7 +22,11 @@ export function respond(ctx: Context, value: unknown): void {
   if (isAsyncIterable(value)) return stream(ctx, value, undefined);
   if (value instanceof ArrayBuffer) return body(ctx, new Uint8Array(value), 'application/octet-stream');
   if (value instanceof Blob)
-    return stream(ctx, Readable.fromWeb(value.stream() as never), value.type || 'application/octet-stream');
+    return stream(
+      ctx,
+      tended(ctx, Readable.fromWeb(value.stream() as never)),
+      value.type || 'application/octet-stream',
+    );
   body(ctx, json(value), JSON_TYPE);
 }
 
@@ -92,7 +97,7 @@ function stream(ctx: Context, source: AsyncIterable<unknown>, type: string | und
   const values = source[Symbol.asyncIterator]();
   if (ctx.request.method === 'HEAD') {
     response.end();
-    ctx.environment.pending(Promise.resolve(values.return?.()));
+    ctx.environment.pending((async () => values.return?.())());
     return;
   }
   const take = (): Promise<void> => pump(values, (value) => write(ctx, value), ctx.signal);
@@ -117,10 +122,15 @@ function write(ctx: Context, item: unknown): Promise<unknown> | undefined {
 function failStream(ctx: Context, error: unknown): void {
   const { response } = ctx;
   // The client has left, and the source was told so: that it stopped is no failure.
-  if (response.destroyed && isAbort(error)) return;
+  if (response.destroyed && (isAbort(error) || isCut(error))) return;
   const shown = ctx.environment.report(error, ctx);
   if (response.headersSent || response.destroyed) response.destroy();
   else respondError(ctx, shown);
+}
+
+/** Whether a stream was destroyed while it was read. */
+function isCut(error: unknown): boolean {
+  return isA(Error, error) && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
 /** The first value decides the type of all. */
@@ -141,5 +151,5 @@ function forward(ctx: Context, answer: Response): void {
     else ctx.setHeader(name, value);
   }
   if (answer.body === null) return empty(ctx);
-  stream(ctx, Readable.fromWeb(answer.body as never), undefined);
+  stream(ctx, tended(ctx, Readable.fromWeb(answer.body as never)), undefined);
 }

@@ -45,6 +45,7 @@ export function concludeSse(ctx: Context): void | Promise<void> {
 /** A source whose first value has been asked for already. */
 class Begun implements AsyncIterator<unknown> {
   #first: Promise<IteratorResult<unknown>> | undefined;
+  #returned: Promise<IteratorResult<unknown>> | undefined = undefined;
 
   constructor(readonly source: AsyncIterator<unknown>) {
     this.#first = source.next();
@@ -72,7 +73,12 @@ class Begun implements AsyncIterator<unknown> {
     this.return().catch(() => undefined);
   }
 
-  async return(): Promise<IteratorResult<unknown>> {
+  /** Tells the source once, whoever asks. */
+  return(): Promise<IteratorResult<unknown>> {
+    return (this.#returned ??= this.#return());
+  }
+
+  async #return(): Promise<IteratorResult<unknown>> {
     return (await this.source.return?.()) ?? { done: true, value: undefined };
   }
 }

@@ -149,8 +149,8 @@ class Mixed {
   }
 }
 
-/** Requests, streams, messages and calls: a fifth of what `LONG=1` has. */
-const COUNT = process.env['LONG'] === '1' ? 100_000 : 20_000;
+/** Requests, streams, messages and calls: a tenth of what `LONG=1` has. */
+const COUNT = process.env['LONG'] === '1' ? 100_000 : 10_000;
 
 /** How a path is asked for, and what the answer is. */
 const ASKED: [init: RequestInit, answer: (n: string) => string][] = [

@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
+import { expect } from 'chai';
+import type { Kind } from 'coequal';
+import { Child, children } from '../../support/child.js';
+import { leaveAll, POINTS } from '../../support/leaver.js';
+import type { Measure } from '../../fixtures/leaking.js';
+
+/** Exchanges of each kind that are left: a tenth of what `LONG=1` has. */
+const COUNT = process.env['LONG'] === '1' ? 20_000 : 2_000;
+
+describe('Process', () => {
+  describe('leaks', function () {
+    this.timeout(process.env['LONG'] === '1' ? 1_800_000 : 180_000);
+    const start = children();
+
+    async function measure({ process: child }: Child, counting = true): Promise<Measure> {
+      const told = once(child, 'message');
+      child.send(counting);
+      const [result] = (await told) as [Measure];
+      return result;
+    }
+
+    for (const kind of Object.keys(POINTS) as Kind[]) {
+      it(`are none of ${COUNT} exchanges of ${kind} that are left at each point of their life`, async () => {
+        const child = await start('leaking', [], ['--expose-gc']);
+        const fresh = await measure(child, false);
+        // The first exchanges make the code and the caches that all use.
+        await leaveAll(kind, child.url, COUNT / 4);
+        const base = await measure(child);
+        await leaveAll(kind, child.url, COUNT);
+        let after = await measure(child);
+        // Garbage is collected, and idle timers are stopped, in their own time.
+        for (let i = 0; i < 5 && !isDeepStrictEqual(after.counts, base.counts); i++)
+          after = await measure(child);
+
+        expect(after.counts).to.deep.equal(base.counts);
+        expect(after.warnings).to.deep.equal([]);
+        expect(after.errors).to.deep.equal([]);
+        // What the first round has added once, and each later one would add again if it were a leak.
+        expect(after.heap - base.heap).to.be.lessThan(base.heap - fresh.heap);
+        if (kind !== 'http')
+          expect(after.opened - base.opened, 'some have opened').to.be.greaterThan(COUNT / 8);
+        expect(await (await fetch(`${child.url}/room/large`)).text()).to.have.length(300_000);
+      });
+    }
+  });
+});
