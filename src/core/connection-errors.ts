@@ -1,9 +1,10 @@
-import { STATUS_CODES, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { HttpError, problem } from './errors.js';
 import { hangUp } from './hang-up.js';
 import type { Logger } from './logger.js';
+import { inFlightOn } from './pipeline.js';
 
 type ParserError = Error & { readonly code?: string; readonly reason?: string };
 
@@ -80,11 +81,6 @@ function refuse(socket: Duplex, refusal: HttpError, patience: number): void {
 /** The client has closed its side: Node leaves the connection of a failed parser to us. */
 function leave(socket: Duplex): void {
   if (socket.readableEnded) socket.end();
-}
-
-/** The answer that has the socket, by which Node's own handler decides, too. */
-function inFlightOn(socket: Duplex): ServerResponse | undefined {
-  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 }
 
 function asText(refusal: HttpError): string {

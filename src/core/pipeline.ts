@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /**
  * Answers that wait until those before them on their connection are out. When it closes, Node tells only the one whose
@@ -26,4 +27,9 @@ export class Pipeline {
       response.emit('close');
     }
   }
+}
+
+/** The answer whose turn it is on a connection. Node's own handler of errors goes by the same. */
+export function inFlightOn(socket: Duplex): ServerResponse | undefined {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 }

@@ -11,6 +11,7 @@ import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
+import { inFlightOn } from './pipeline.js';
 import { unwatch, watchForEnd } from './upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
@@ -45,7 +46,17 @@ export class Upgrader {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Before anything is awaited: a reset of the connection is an event, and without a listener an exception.
     socket.on('error', destroy);
-    if (socket.destroyed) return;
+    if (!socket.writable) return;
+    const before = inFlightOn(socket);
+    if (before !== undefined) {
+      // It would be written into the conversation.
+      watchForEnd(socket);
+      before.once('close', () => {
+        unwatch(socket);
+        this.upgrade(request, socket, head);
+      });
+      return;
+    }
     let found: ReturnType<Dispatcher['socketRoute']>;
     let failure: unknown;
     try {
