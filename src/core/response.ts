@@ -104,7 +104,7 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
     super.detachSocket(socket);
     const { req: request } = this;
     if (request.complete) return;
-    // Node forgets the request with its answer, and would not tell those who still read it that the client has left.
+    // Node forgets the request with its answer: who still reads the body hears of the end by this alone.
     socket.once('close', () => request.destroy());
     socket.destroySoon = () => {
       // Nobody reads the body any more, and Node's parser may have stopped to take it from the network.

@@ -127,6 +127,32 @@ describe('@Body() of an HTTP method', () => {
     expect(await post('/text', 'text/plain', 'x'.repeat(1_000))).to.deep.equal({ text: 'x'.repeat(1_000) });
   });
 
+  for (const [path, type, body] of [
+    ['/text', 'text/plain', 'hello'],
+    ['/any', 'application/json', '{"a":'],
+    [
+      '/files',
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+    ],
+  ] as const) {
+    it(`as ${type} that is never whole ends with its client, and nothing waits for it`, async () => {
+      const client = await RawClient.connect(await server.url());
+      client.head(
+        `POST /body${path} HTTP/1.1`,
+        'Host: localhost',
+        `Content-Type: ${type}`,
+        'Content-Length: 500',
+      );
+      client.write(body);
+      await until(() => server.app.stats().inFlight.exchanges === 1);
+      client.socket.end();
+      await client.closed();
+      await until(() => server.app.stats().inFlight.exchanges === 0);
+      expect(client.received.toString()).to.match(/^HTTP\/1\.1 400 /);
+    });
+  }
+
   it('that nobody reads does not hold up the next request of the connection', async () => {
     const client = await RawClient.connect(await server.url());
     client.head('POST /body/unread HTTP/1.1', 'Host: localhost', 'Content-Length: 5').write('hello');
