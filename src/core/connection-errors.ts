@@ -20,8 +20,8 @@ export function answerConnectionErrors(server: Server, logger: Logger, patience:
     if (refused.has(socket)) return leave(socket);
     const refusal = refusalOf(error);
     if (refusal === undefined || !socket.writable) return void socket.destroy();
-    // The client has left amid a request behind the one in flight, which ends as for all who leave.
-    if (error.code === EOF && inFlightOn(socket)?.req.complete === true) return void socket.destroy();
+    // The client has left amid a request, and what is in flight ends as for all who leave.
+    if (error.code === EOF && inFlightOn(socket) !== undefined) return void socket.destroy();
     refused.add(socket);
     const { code, reason } = error;
     const { remoteAddress: address } = socket as Socket;

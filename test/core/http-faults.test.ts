@@ -149,7 +149,7 @@ describe('@Body() of an HTTP method', () => {
       client.socket.end();
       await client.closed();
       await until(() => server.app.stats().inFlight.exchanges === 0);
-      expect(client.received.toString()).to.match(/^HTTP\/1\.1 400 /);
+      expect(client.received.toString()).to.equal('');
     });
   }
 

@@ -28,7 +28,7 @@ describe('Fuzzing', () => {
         exchanges.forEach(({ answers }, index) => {
           const { name } = entries[index] ?? { name: '' };
           const status = answers.find((answer) => answer.status !== 100)?.status;
-          expect(`${status}`, name).to.equal(name.split('.')[1]);
+          expect(`${status ?? 'none'}`, name).to.equal(name.split('.')[1]);
         });
         await unharmed();
       });

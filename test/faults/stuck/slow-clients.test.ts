@@ -97,7 +97,9 @@ describe('Slow and stuck', () => {
       ['in the middle of its head', 'GET /slow HTTP/1.1\r\nHost: local'],
       ['in the middle of its body', [...POST, 'Content-Length: 1000', '', 'half of it'].join('\r\n')],
     ] as const) {
-      holds(`and is black-holed ${what} is let go`, async () => {
+      holds(`and is black-holed ${what} is let go`, async function () {
+        // Its refusal is given five seconds to arrive.
+        this.timeout(20_000);
         proxy = new FaultProxy(server, ({ up }) => (up.cut = { after: lines.length, by: 'vanish' }));
         const accepted = once(server.app.server, 'connection') as Promise<[NetSocket]>;
         const client = await RawClient.connect(await proxy.url());
