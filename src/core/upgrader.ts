@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
 import { EVENTS_PROTOCOL } from '../live/format.js';
 import type { Admission } from '../live/connections.js';
-import { Peer } from '../live/socket.js';
+import { Peer } from '../live/peer.js';
 import { admit } from './admission.js';
 import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';

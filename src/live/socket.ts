@@ -11,38 +11,7 @@ import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Session } from './session.js';
 import { Inbox, type RawMessage } from './inbox.js';
 import { Intake } from './intake.js';
-
-/** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
-export class Peer extends WebSocket {
-  connection!: Socket;
-  /** The close that was sent first, whoever sent it. */
-  sent: CloseReason | undefined = undefined;
-
-  /** Whether a message has begun that has not ended. Only ws's parser knows: there is no event for it. */
-  get unfinished(): boolean {
-    const { _receiver: parser } = this as unknown as { _receiver: { _fragmented: number; _state: number } };
-    return parser._fragmented !== 0 || parser._state !== 0;
-  }
-
-  /**
-   * ws closes by itself, too: to answer a close, and for what breaks the protocol. What had come before, often in the
-   * same chunk, is answered first: its replies leave within this turn of the loop.
-   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
-   */
-  override close(code?: number, data?: string | Buffer): void {
-    const reason = data?.toString() ?? '';
-    if (code !== undefined) {
-      checkClose(code, reason);
-      this.sent ??= { code, reason };
-    }
-    const leave = (): void => {
-      this.connection.flush();
-      super.close(code, data);
-    };
-    if (this.connection.leaving) leave();
-    else setImmediate(leave);
-  }
-}
+import { checkClose, type Peer } from './peer.js';
 
 /** What a socket does with its messages. */
 export interface Conversation {
@@ -353,18 +322,4 @@ function onError(this: WebSocket, err: Error): void {
 
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   (this as Peer).connection.closedBy(code, reason.toString());
-}
-
-/** @throws TypeError for what RFC 6455 lets nobody send, sections 5.5 and 7.4. */
-function checkClose(code: number, reason: string): void {
-  if (!isSendable(code)) throw new TypeError(`${String(code)} is no close code that may be sent`);
-  if (Buffer.byteLength(reason) > 123) throw new TypeError('the reason of a close takes at most 123 bytes');
-}
-
-function isSendable(code: number): boolean {
-  if (!Number.isInteger(code)) return false;
-  return (
-    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
-    (code >= 3000 && code <= 4999)
-  );
 }
