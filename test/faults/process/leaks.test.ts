@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Kind } from 'coequal';
 import { Child, children } from '../../support/child.js';
@@ -13,11 +12,10 @@ describe('Process', () => {
     this.timeout(process.env['LONG'] === '1' ? 1_800_000 : 180_000);
     const start = children();
 
-    async function measure({ process: child }: Child, counting = true): Promise<Measure> {
-      const told = once(child, 'message');
-      child.send(counting);
-      const [result] = (await told) as [Measure];
-      return result;
+    async function measure(child: Child, counting = true): Promise<Measure> {
+      child.told.length = 0;
+      child.process.send(counting);
+      return (await child.until(() => true)) as Measure;
     }
 
     /** Of what there is more than before. */
