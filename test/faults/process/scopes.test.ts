@@ -228,12 +228,12 @@ describe('Process', () => {
         const requests = (COUNT * 0.1) / sockets;
         const talk = async (one: number): Promise<void> => {
           const socket = await server.socket('/own');
-          for (let i = 0; i < messages; i += 20) {
-            for (let j = i; j < i + 20; j++) {
+          for (let i = 0; i < messages; i += 10) {
+            for (let j = i; j < i + 10; j++) {
               socket.send(`m${one}-${j}`);
               socket.send({ jsonrpc: '2.0', id: j, method: 'call', params: { n: `c${one}-${j}` } });
             }
-            for (let j = 0; j < 40; j++)
+            for (let j = 0; j < 20; j++)
               expect(await socket.next({ timeout: 20_000 })).not.to.contain('error');
           }
           const closed = socket.closed();
