@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { container as globalContainer, type DependencyContainer } from 'tsyringe';
 import { Channels } from '../live/channels.js';
@@ -90,20 +90,22 @@ export class App {
     );
     audit(this.#routes);
     this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment, health);
-    this.server = createServer(
-      {
-        IncomingMessage: Request,
-        ServerResponse: Response,
-        maxHeaderSize: limits.head,
-        headersTimeout: Math.min(timeouts.headers, timeouts.request),
-        requestTimeout: timeouts.request,
-        keepAliveTimeout: timeouts.keepAlive,
-        connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
-        // Node would refuse without a problem document; the dispatcher does it.
-        requireHostHeader: false,
-      },
-      (request, response) => this.#dispatcher.request(request, response),
-    );
+    // Node's declarations do not know `shouldUpgradeCallback` yet.
+    const settings: ServerOptions<typeof Request, typeof Response> & {
+      shouldUpgradeCallback: Upgrader['takes'];
+    } = {
+      IncomingMessage: Request,
+      ServerResponse: Response,
+      maxHeaderSize: limits.head,
+      headersTimeout: Math.min(timeouts.headers, timeouts.request),
+      requestTimeout: timeouts.request,
+      keepAliveTimeout: timeouts.keepAlive,
+      connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
+      // Node would refuse without a problem document; the dispatcher does it.
+      requireHostHeader: false,
+      shouldUpgradeCallback: (request) => upgrader.takes(request),
+    };
+    this.server = createServer(settings, (request, response) => this.#dispatcher.request(request, response));
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
     this.server.on('connection', (socket) => {

@@ -42,6 +42,18 @@ export class Upgrader {
     this.#server.on('headers', (lines, request) => lines.push(...(this.#fields.get(request) ?? [])));
   }
 
+  /**
+   * Whether a request is to be upgraded. From Node 24.9 on all others are served as plain HTTP by Node itself; before,
+   * they come as upgrades as well. One whose path is malformed is refused as one.
+   */
+  takes(request: IncomingMessage): boolean {
+    try {
+      return asksForWebSocket(request) && this.dispatcher.socketRoute(request) !== undefined;
+    } catch {
+      return true;
+    }
+  }
+
   /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Before anything is awaited: a reset of the connection is an event, and without a listener an exception.
@@ -119,8 +131,8 @@ export class Upgrader {
   }
 
   /**
-   * An upgrade that is not offered is served as plain HTTP (RFC 9110, section 7.8). Node has taken its parser
-   * off the socket, so the request is put back before what followed it, without the fields that led here.
+   * An upgrade that is not offered is served as plain HTTP (RFC 9110, section 7.8). A Node that knows no `takes` has
+   * taken its parser off the socket, so the request is put back before what followed it, without the fields that led here.
    */
   #ignore(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const lines = [`${request.method ?? 'GET'} ${request.url ?? '/'} HTTP/${request.httpVersion}`];

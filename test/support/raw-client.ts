@@ -69,9 +69,10 @@ export class RawClient {
     return this.received;
   }
 
-  /** The one answer of a connection that the server closes. */
+  /** The one answer of a connection: until the server closes it, or until all is there where it says that it keeps it. */
   async answer(): Promise<RawAnswer> {
-    await this.closed();
+    await Promise.race([this.closed(), this.until(isKept).catch(() => this.closed())]);
+    this.socket.destroy();
     return parse(this.received.toString('latin1'));
   }
 
@@ -114,6 +115,15 @@ export function maskedFrame(opcode: number, payload: string | Uint8Array): Buffe
   // A mask of zeros leaves the payload as it is.
   data.copy(frame, long ? 8 : 6);
   return frame;
+}
+
+/** Whether an answer is whole by its own framing, and the connection goes on after it. */
+function isKept(received: Buffer): boolean {
+  const { headers } = parse(received.toString('latin1'));
+  if (headers['connection']?.toLowerCase() !== 'keep-alive') return false;
+  if (headers['transfer-encoding'] === 'chunked') return received.includes('\r\n0\r\n\r\n');
+  const end = received.indexOf('\r\n\r\n');
+  return end !== -1 && received.length - end - 4 >= Number(headers['content-length'] ?? 0);
 }
 
 function parse(text: string): RawAnswer {
