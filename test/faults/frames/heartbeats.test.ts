@@ -19,7 +19,8 @@ describe('Frames', () => {
         );
       });
 
-      holds(`ten thousand pings of a client that reads the pongs are each answered (${path})`, async () => {
+      holds(`ten thousand pings of a client that reads the pongs are each answered (${path})`, async function () {
+        this.timeout(30_000);
         const wire = await Wire.open(server, path);
         for (let i = 0; i < 10_000; i += 50) {
           wire.write(...Array.from({ length: 50 }, (_, n) => ping(`${i + n}`)));
