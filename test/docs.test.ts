@@ -20,7 +20,7 @@ const MOCHA = fileURLToPath(import.meta.resolve('mocha/package.json')).replace(
 const SECURITY = fileURLToPath(new URL('../../docs/security.md', import.meta.url));
 
 /** Pages that a run of the benchmarks, or of the suite of faults, has written. */
-const MEASURED = ['docs/benchmarks.md', 'docs/faults.md'];
+const MEASURED = ['benchmarks', 'faults'];
 
 describe('the documentation', function () {
   this.timeout(120_000);

@@ -19,17 +19,20 @@ describe('Frames', () => {
         );
       });
 
-      holds(`ten thousand pings of a client that reads the pongs are each answered (${path})`, async function () {
-        this.timeout(30_000);
-        const wire = await Wire.open(server, path);
-        for (let i = 0; i < 10_000; i += 50) {
-          wire.write(...Array.from({ length: 50 }, (_, n) => ping(`${i + n}`)));
-          await wire.say(49);
-          expect(await wire.say(1)).to.deep.equal([says.pong(`${i + 49}`)]);
-        }
-        wire.write(close(1000));
-        expect(await wire.rest()).to.deep.equal([says.close(1000)]);
-      });
+      holds(
+        `ten thousand pings of a client that reads the pongs are each answered (${path})`,
+        async function () {
+          this.timeout(30_000);
+          const wire = await Wire.open(server, path);
+          for (let i = 0; i < 10_000; i += 50) {
+            wire.write(...Array.from({ length: 50 }, (_, n) => ping(`${i + n}`)));
+            await wire.say(49);
+            expect(await wire.say(1)).to.deep.equal([says.pong(`${i + 49}`)]);
+          }
+          wire.write(close(1000));
+          expect(await wire.rest()).to.deep.equal([says.close(1000)]);
+        },
+      );
 
       for (const [name, within] of [
         ['pings', []],
