@@ -7,6 +7,8 @@ export interface Taker {
   cork(): void;
   uncork(): void;
   receive(message: string | Buffer): void;
+  /** ws's parser; it has its error as soon as it was given what breaks the protocol. */
+  readonly parser: { readonly errored: Error | null };
 }
 
 type Wired = Duplex & { [INTAKE]?: Intake };
@@ -125,7 +127,10 @@ export class Intake {
     const end = Math.min(data.length, at + size);
     this.#owed = size - (end - at);
     theirs.call(this.stream, at === 0 && end === data.length ? data : data.subarray(at, end));
-    return end;
+    if (this.taker.parser.errored === null) return end;
+    // ws closes when the turn is over, or later: what follows is nobody's.
+    this.handBack();
+    return data.length;
   }
 
   #hold(data: Buffer, at: number): void {

@@ -1,6 +1,12 @@
+import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { CloseReason } from './connection.js';
 import type { Socket } from './socket.js';
+
+interface Parser extends Writable {
+  readonly _fragmented: number;
+  readonly _state: number;
+}
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
@@ -8,10 +14,14 @@ export class Peer extends WebSocket {
   /** The close that was sent first, whoever sent it. */
   sent: CloseReason | undefined = undefined;
 
+  /** ws's own parser, which has no public name. */
+  get parser(): Parser {
+    return (this as unknown as { _receiver: Parser })._receiver;
+  }
+
   /** Whether a message has begun that has not ended. Only ws's parser knows: there is no event for it. */
   get unfinished(): boolean {
-    const { _receiver: parser } = this as unknown as { _receiver: { _fragmented: number; _state: number } };
-    return parser._fragmented !== 0 || parser._state !== 0;
+    return this.parser._fragmented !== 0 || this.parser._state !== 0;
   }
 
   /**

@@ -63,6 +63,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     }
   }
 
+  /** @internal */
+  get parser(): Peer['parser'] {
+    return this.raw.parser;
+  }
+
   /** The subprotocol that was agreed on; '' for none. */
   get protocol(): string {
     return this.raw.protocol;

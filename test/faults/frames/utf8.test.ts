@@ -1,5 +1,6 @@
+import { expect } from 'chai';
 import { echoes, TEXT_PATHS } from '../../support/echoes.js';
-import { binary, fragments, frame, says, TEXT, text } from '../../support/ws-wire.js';
+import { binary, fragments, frame, says, TEXT, text, Wire } from '../../support/ws-wire.js';
 
 /** The first and the last of each length, and the borders of what is excluded (RFC 3629, section 4). */
 const VALID: [name: string, text: string][] = [
@@ -81,7 +82,7 @@ describe('Frames', () => {
   });
 
   describe('text that is no UTF-8', () => {
-    const { holds, talks, fails } = echoes();
+    const { holds, server, talks, fails } = echoes();
 
     for (const [name, bytes] of INVALID) {
       for (const path of TEXT_PATHS) {
@@ -112,6 +113,18 @@ describe('Frames', () => {
       holds(`${name} is as good as any other bytes where the message is binary`, () =>
         talks('/bytes', [binary(Buffer.from(bytes))], [says.binary(Buffer.from(bytes))]),
       );
+    }
+
+    for (const path of TEXT_PATHS) {
+      holds(`what comes in one chunk with its end is not handled (${path})`, async () => {
+        const wire = await Wire.open(server, path);
+        const wrong = text(around([0xff]));
+        wire.write(text('first'), wrong.subarray(0, 10));
+        // The answer says that the begin of the next frame has been read.
+        expect(await wire.say(1)).to.deep.equal([says.text('first')]);
+        wire.write(wrong.subarray(10), text('late'), text('later'));
+        expect(await wire.rest()).to.deep.equal([says.close(1007)]);
+      });
     }
 
     holds('a sequence that is cut by the end of its message is not mended by the next', () =>
