@@ -3,10 +3,12 @@ import { createServer, type AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { Controller, createApp, Get } from 'coequal';
 import { mistreated } from '../../support/canary.js';
+import { children } from '../../support/child.js';
 
 describe('Process', () => {
   describe('ports', () => {
-    const { holds } = mistreated({ controllers: [] });
+    const { server, holds } = mistreated({ controllers: [] });
+    const start = children();
 
     @Controller()
     class Plain {
@@ -68,6 +70,20 @@ describe('Process', () => {
       await app.close();
       other.close();
     });
+
+    for (const [name, patience, code] of [
+      ['end a process that does not catch it, with 1', 'rash', 1],
+      ['keep no process alive that has caught it', 'patient', 0],
+    ] as const) {
+      holds(`that are taken ${name}`, async function () {
+        this.timeout(20_000);
+        const { port } = new URL(await server.url());
+        const child = await start('taken', [port, patience]);
+        expect(await child.exit).to.deep.equal([code, null]);
+        if (code === 1) expect(child.stderr).to.include('EADDRINUSE');
+        else expect(child.told).to.deep.include({ code: 'EADDRINUSE' });
+      });
+    }
 
     holds('are free again when the application is closed', async () => {
       const first = createApp({ controllers: [Plain] });
