@@ -48,6 +48,7 @@ export function addField(fields: FormFields, name: string, value: string): void 
 export type Parser = new (config: {
   headers: { 'content-type': string };
   limits: Partial<MultipartLimits> & { headerSize: number };
+  fileHwm: number;
   isPartAFile: (name?: string, mediaType?: string, filename?: string) => boolean;
 }) => Writable;
 
@@ -74,6 +75,7 @@ export async function openMultipart(
     const parser = new Parser({
       headers: { 'content-type': contentType },
       limits: { ...MULTIPART_LIMITS, ...limits, headerSize: 16_384 },
+      fileHwm: CHUNK + 1,
       isPartAFile: (_name, _mediaType, filename) => filename !== undefined,
     });
     return new Multipart(source, parser, limit);
@@ -199,6 +201,12 @@ export class Multipart implements AsyncIterable<Part> {
     this.#size += chunk.length;
     if (this.#size > this.#limit) return this.#fail(tooLarge('the body is too large'));
     this.#source.pause();
+    if (chunk.length > CHUNK) {
+      // The rest is parsed when the parser has room for it.
+      this.#source.unshift(chunk.subarray(CHUNK));
+      this.#size -= chunk.length - CHUNK;
+      chunk = chunk.subarray(0, CHUNK);
+    }
     this.#parsing = true;
     try {
       this.#parser.write(chunk, () => {
@@ -246,6 +254,12 @@ export class Multipart implements AsyncIterable<Part> {
     for (const [event, listener] of this.#listeners) this.#source.off(event, listener);
   }
 }
+
+/**
+ * Bytes that the parser is given at once, and less than what it keeps of one part: one that is skipped, ends within a
+ * chunk and is larger than that would keep it waiting for ever (seen with 3.2.6).
+ */
+const CHUNK = 65_536;
 
 type Unnamed = { value: string } | { filename: string; mediaType: string; stream: Readable };
 
