@@ -66,7 +66,11 @@ describe('HTTP', () => {
 
     const others: [name: string, request: string, status: number][] = [
       ['are refused after them', upgrade('/guarded'), 403],
-      ['are served as plain HTTP after them', get('/plain', 'Connection: Upgrade', 'Upgrade: h2c'), 200],
+      [
+        'are served as plain HTTP after them',
+        get('/plain', 'Connection: Upgrade, close', 'Upgrade: h2c'),
+        200,
+      ],
     ];
     for (const [name, request, status] of others) {
       holds(`${name}, where they are not let in`, async () => {
