@@ -38,6 +38,8 @@ export function respondError(ctx: Context, error: HttpError): void {
     if (value !== undefined) response.setHeader(name, value);
   }
   response.setHeader('content-type', 'application/problem+json');
+  // A phrase that was set goes with what was to be answered, and may be what cannot be sent.
+  response.statusMessage = '';
   ctx.status = error.status;
   body(ctx, JSON.stringify(problem(error, ctx.id)), 'application/problem+json');
 }
@@ -74,6 +76,8 @@ function empty(ctx: Context): void {
 
 function body(ctx: Context, content: string | Uint8Array, type: string): void {
   const { response, status, environment } = ctx;
+  // RFC 9110, section 8.6: it has no length, either.
+  if (status === 204) return empty(ctx);
   const length = typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength;
   if (
     length === content.length &&

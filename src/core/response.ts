@@ -29,8 +29,8 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
 
   /**
    * Sends a text in one write. False, and nothing is sent, where the answer has to go Node's way: the connection is
-   * to close, an earlier answer is still on its way, fields of the framing are set by hand, or middleware has put
-   * itself between.
+   * to close, an earlier answer is still on its way, there is no body, the reason phrase or fields of the framing are
+   * set by hand, or middleware has put itself between.
    */
   sendWhole(server: KeepAlive, status: number, type: string, body: string): boolean {
     const { socket } = this;
@@ -40,6 +40,10 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
       this.headersSent ||
       this.finished ||
       !this.sendDate ||
+      // A reason phrase of its own, which Node checks, and answers that have no body.
+      this.statusMessage ||
+      status === 204 ||
+      status === 304 ||
       this.req.method === 'HEAD' ||
       server.maxRequestsPerSocket !== 0 ||
       this.write !== WRITE ||
@@ -52,7 +56,7 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
     this.#whole = true;
     this.finished = true;
     this.statusCode = status;
-    this.statusMessage ??= STATUS_CODES[status] ?? 'unknown';
+    this.statusMessage = STATUS_CODES[status] ?? 'unknown';
     socket.write(
       `HTTP/1.1 ${status} ${this.statusMessage}\r\n${fields}content-length: ${body.length}\r\n${general(server)}${body}`,
       'latin1',

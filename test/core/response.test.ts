@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
-import { connect, Controller, Ctx, Get, type Context, type Middleware } from 'coequal';
+import { connect, Controller, Ctx, Get, HttpCode, type Context, type Middleware } from 'coequal';
 import { serve } from 'coequal/testing';
 import { Journal } from '../support/journal.js';
 import { RawClient } from '../support/raw-client.js';
@@ -45,6 +45,16 @@ class Answers {
   @Get('/named') named(@Ctx() ctx: Context) {
     ctx.response.statusMessage = 'Splendid';
     return 'named';
+  }
+  @Get('/split') split(@Ctx() ctx: Context) {
+    ctx.response.statusMessage = 'OK\r\nX-Forged: 1';
+    return 'split';
+  }
+  @Get('/none') @HttpCode(204) none() {
+    return 'no body';
+  }
+  @Get('/unchanged') @HttpCode(304) unchanged() {
+    return 'no body';
   }
   @Get('/after') async after(@Ctx() ctx: Context) {
     setImmediate(() => {
@@ -105,6 +115,33 @@ describe('an answer that is known whole', () => {
 
   it('has the reason phrase that was set', async () => {
     expect((await server.fetch('/answers/named')).statusText).to.equal('Splendid');
+  });
+
+  it('is a 500, and forges no field, where the reason phrase holds a line break', async () => {
+    const text = await raw('GET /answers/split HTTP/1.1', 'GET /answers/split HTTP/1.1\r\nConnection: close');
+
+    expect(text.match(/^HTTP\/1\.1 \d+ .*/gm)?.[0]).to.equal('HTTP/1.1 500 Internal Server Error');
+    expect(text.match(/HTTP\/1\.1 500 Internal Server Error\r/g)).to.have.length(2);
+    expect(text).not.to.contain('X-Forged');
+  });
+
+  for (const [path, status] of [
+    ['none', 204],
+    ['unchanged', 304],
+  ] as const) {
+    it(`has no body where its status, ${status}, allows none: the next answer follows its head`, async () => {
+      const text = await raw(
+        `GET /answers/${path} HTTP/1.1`,
+        'GET /answers/short HTTP/1.1\r\nConnection: close',
+      );
+
+      expect(text).to.match(new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\n\r\nHTTP/1\\.1 200 [^]*short$`));
+      expect(text).not.to.contain('no body');
+    });
+  }
+
+  it('of 204 has no length either', async () => {
+    expect((await server.fetch('/answers/none')).headers.get('content-length')).to.equal(null);
   });
 
   it('tells of its end as any other: finish, then close', async () => {
