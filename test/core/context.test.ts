@@ -3,6 +3,7 @@ import { Controller, Cookies, Ctx, Get, Headers, Param, Query, type Context, typ
 import type { ServeOptions } from 'coequal/testing';
 import { servers } from '../support/doors.js';
 import { Recorder } from '../support/journal.js';
+import { RawClient } from '../support/raw-client.js';
 
 describe('Context', () => {
   const serve = servers();
@@ -152,6 +153,14 @@ describe('Context', () => {
   describe('query', () => {
     const size = answering.bind(undefined, (ctx: Context) => ({ size: Object.keys(ctx.query).length }));
     const many = (count: number) => `/?${Array.from({ length: count }, (_, i) => `k${i}=1`).join('&')}`;
+
+    it('with a fragment is a 400: others would cut it off', async () => {
+      const server = size();
+      const client = await RawClient.connect(await server.url());
+      client.head('GET /?a=1#b=2 HTTP/1.1', 'Host: localhost', 'Connection: close');
+
+      expect((await client.answer()).status).to.equal(400);
+    });
 
     it('has at most 1,000 parameters: more are a 400', async () => {
       const server = size();
