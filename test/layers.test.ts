@@ -23,7 +23,6 @@ const FLOORS: Floor[] = [
   {
     files: [
       'core/attributes',
-      'core/identity',
       'core/cookies',
       'core/in-flight',
       'core/proxy',

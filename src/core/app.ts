@@ -108,10 +108,12 @@ export class App {
     this.server = createServer(settings, (request, response) => this.#dispatcher.request(request, response));
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
-    this.server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    const sockets = this.#sockets;
+    // One function for all: a closure for each, and what `once` wraps it in, would weigh as much as the exchange.
+    const forget = function (this: Socket): void {
+      sockets.delete(this);
+    };
+    this.server.on('connection', (socket) => sockets.add(socket.on('close', forget)));
     answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));

@@ -6,7 +6,6 @@ import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
 import { runDeferred } from './deferred.js';
 import type { Environment } from './environment.js';
-import { Identity } from './identity.js';
 import type { Scope } from './injection-scope.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
@@ -50,7 +49,9 @@ export class Context {
   /** The scope of the exchange's middleware, where any of it is scoped. */
   /** @internal */ scope: Scope | undefined = undefined;
 
-  #identity: Identity | undefined = undefined;
+  #user: RegisteredUser | undefined = undefined;
+  #session: unknown = undefined;
+  #attributes: Attributes | undefined = undefined;
   #query: Query | undefined = undefined;
   #cookies: Record<string, string | undefined> | undefined = undefined;
   #id: string | undefined = undefined;
@@ -75,8 +76,13 @@ export class Context {
     /** @internal */ readonly environment: Environment,
     /** @internal */ readonly search: string,
   ) {
-    if (answer instanceof ServerResponse) this.#response = answer;
-    else this.#socket = answer;
+    if (answer instanceof ServerResponse) {
+      this.#response = answer;
+    } else {
+      // Who upgrades it follows the socket.
+      this.#socket = answer;
+      this.#watched = true;
+    }
   }
 
   /** Node's own response: on an upgrade too, until the 101 has been sent. */
@@ -135,36 +141,43 @@ export class Context {
 
   /** Who the request is from, once middleware has said so. */
   get user(): RegisteredUser | undefined {
-    return this.#identity?.user;
+    return this.#bearer.#user;
   }
 
   set user(user: RegisteredUser | undefined) {
-    this.identity.user = user;
+    this.#bearer.#user = user;
   }
 
   /** The session, where `sessions()` runs; what Express middleware has made of it, where that runs instead. */
   get session(): Session {
-    return this.#identity?.session as Session;
+    return this.#bearer.#session as Session;
   }
 
   set session(session: unknown) {
-    this.identity.session = session;
+    this.#bearer.#session = session;
   }
 
   /** What middleware learnt about the exchange, for those who come after it. */
   get attributes(): Attributes {
-    return (this.identity.attributes ??= new Map() as Attributes);
+    return (this.#bearer.#attributes ??= new Map() as Attributes);
   }
 
-  /** @internal */
-  get identity(): Identity {
-    return (this.#identity ??= new Identity());
+  /** Who bears what middleware has learnt: of a call, the connection, so that both always know the same. */
+  get #bearer(): Context {
+    return this.#parent ?? this;
+  }
+
+  /** @internal Takes over what middleware has learnt anew. */
+  adopt(fresh: Context): void {
+    this.#user = fresh.#user;
+    this.#session = fresh.#session;
+    this.#attributes = fresh.#attributes;
+    this.deadline = fresh.deadline;
   }
 
   /** @internal Makes this a call on a connection: it shares who the connection is from, and ends with the call. */
   callOn(connection: Context): this {
     this.#parent = connection;
-    this.#identity = connection.identity;
     this.#watched = true;
     this.outlet = connection.outlet;
     this.head = connection.head;
@@ -244,7 +257,7 @@ export class Context {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#ended) this.#abort.abort();
-      else this.watch();
+      else this.#watch();
     }
     return this.#abort.signal;
   }
@@ -256,7 +269,7 @@ export class Context {
       return;
     }
     (this.#deferred ??= []).push(work);
-    this.watch();
+    this.#watch();
   }
 
   /** Ends the connection at `date`: 3000 for a socket, an `end` event for a stream. */
@@ -276,19 +289,14 @@ export class Context {
     return this.#ended || (this.#response ?? this.#socket)?.destroyed === true;
   }
 
-  /** @internal Ends the exchange when its response or `stream` closes. */
-  watch(of?: ServerResponse | Duplex): void {
+  /** Ends the exchange when its response closes. */
+  #watch(): void {
     if (this.#watched) return;
-    // Of an upgrade a response is only made for those who ask for it.
-    const stream = of ?? this.response;
     this.#watched = true;
+    const { response } = this;
     // What has closed already tells of it no more.
-    if (stream.destroyed) this.end();
-    else
-      stream.once('close', () => {
-        // An open socket ends its exchange itself, once it knows how it was closed.
-        if (this.kind !== 'websocket' || this.outlet === undefined) this.end();
-      });
+    if (response.destroyed) this.end();
+    else response.on('close', () => this.end());
   }
 
   /** @internal */

@@ -12,14 +12,10 @@ import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { Pipeline } from './pipeline.js';
 import { respondError } from './respond.js';
-import { Router, type Match, type Route } from './router.js';
+import { NO_PARAMS, Router, type Match, type Route } from './router.js';
 import { checkRequest } from './strictness.js';
 import { isThenable } from './thenable.js';
 import { exchangeTracing, traced } from './tracing.js';
-
-const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(
-  Object.create(null) as Record<string, string>,
-);
 
 /** Takes exchanges from the head of the request to the head of the answer: the same way for all kinds. */
 export class Dispatcher {

@@ -26,6 +26,15 @@ export interface Match {
   readonly params: Readonly<Record<string, string>>;
 }
 
+/** The parameters of a path that has none: one record for all. */
+export const NO_PARAMS: Match['params'] = Object.freeze(Object.create(null) as Record<string, string>);
+
+/** What the tree keeps: a route, and whether its path has no parameters. */
+interface Stored {
+  readonly route: Route;
+  readonly bare: boolean;
+}
+
 type Tree = FindMyWay.Instance<FindMyWay.HTTPVersion.V1>;
 
 // A parameter as long as the longest head is still a parameter; limits.head bounds it.
@@ -57,13 +66,10 @@ export class Router {
     this.#kinds.add(kind);
     if (host !== undefined) this.#hosts = true;
     try {
-      this.#trees[kind].on(
-        methods,
-        path,
-        host === undefined ? {} : { constraints: { host } },
-        NOTHING,
+      this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, {
         route,
-      );
+        bare: !/[:*]/.test(path),
+      } satisfies Stored);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new ConfigurationError(`${name}: the router refuses ${label(kind, verb)} ${path}: ${why}`, {
@@ -108,9 +114,9 @@ export class Router {
       path,
       host === undefined ? undefined : { host },
     );
-    return found === null
-      ? undefined
-      : { route: found.store as Route, params: found.params as Match['params'] };
+    if (found === null) return undefined;
+    const { route, bare } = found.store as Stored;
+    return { route, params: bare ? NO_PARAMS : (found.params as Match['params']) };
   }
 
   /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */

@@ -12,6 +12,7 @@ import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
 import { inFlightOn } from './pipeline.js';
+import { NO_PARAMS } from './router.js';
 import { unwatch, watchForEnd } from './upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
@@ -81,13 +82,14 @@ export class Upgrader {
     const ctx = new Context(
       'websocket',
       path,
-      match?.params ?? {},
+      match?.params ?? NO_PARAMS,
       request,
       socket,
       this.environment,
       search,
     );
-    ctx.watch(socket);
+    const over = (): void => ctx.end();
+    socket.on('close', over);
     if (match === undefined) return this.dispatcher.refuse(ctx, failure);
     try {
       checkHandshake(request);
@@ -95,8 +97,13 @@ export class Upgrader {
       return this.dispatcher.refuse(ctx, error);
     }
     const route = match.route as CompiledRoute;
+    const handOver = (): void => {
+      // From now on ws follows the socket, and ours ends its exchange itself, once it knows how it was closed.
+      socket.off('close', over);
+      socket.off('error', destroy);
+    };
     this.dispatcher.upgrade(ctx, route, () =>
-      admit(ctx, (admission) => this.#accept(ctx, route, socket, head, admission)),
+      admit(ctx, (admission) => this.#accept(ctx, route, { socket, head, handOver }, admission)),
     );
     // The guard takes its time: where it does not, nobody can leave in between.
     const { handshakes } = this.dispatcher;
@@ -106,8 +113,9 @@ export class Upgrader {
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
-  #accept(ctx: Context, route: CompiledRoute, socket: Duplex, head: Buffer, admission: Admission): void {
+  #accept(ctx: Context, route: CompiledRoute, wire: Wire, admission: Admission): void {
     const { socket: socketRoute } = route;
+    const { socket, head, handOver } = wire;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
     unwatch(socket);
     const request = this.deflate ? withDeflate(ctx.request) : ctx.request;
@@ -119,6 +127,7 @@ export class Upgrader {
       response.end();
     }
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
+    handOver();
     let accepted = false;
     this.#server.handleUpgrade(request, socket, head, (peer) => {
       accepted = true;
@@ -126,8 +135,10 @@ export class Upgrader {
       this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });
+    if (accepted) return;
     // ws leaves a socket that is half closed.
-    if (!accepted) admission.withdraw();
+    admission.withdraw();
+    ctx.end();
   }
 
   /**
@@ -156,29 +167,48 @@ function fieldsOf(response: ServerResponse): string[] {
   );
 }
 
+/** What the upgrade is made on. */
+interface Wire {
+  readonly socket: Duplex;
+  /** What came behind the request. */
+  readonly head: Buffer;
+  /** Called when another follows the socket. */
+  readonly handOver: () => void;
+}
+
 /**
  * What an open socket needs of its request: the head, without the fields of the handshake, which is over. The rest of
  * it, the machinery of a body that never comes above all, would take as much memory as the socket itself.
  */
 class Head {
-  readonly method: string | undefined;
   readonly url: string | undefined;
-  readonly httpVersion: string;
-  readonly httpVersionMajor: number;
-  readonly httpVersionMinor: number;
   readonly headers: IncomingHttpHeaders = {};
   readonly socket: NetSocket;
 
   constructor(request: IncomingMessage) {
-    this.method = request.method;
     this.url = request.url;
-    this.httpVersion = request.httpVersion;
-    this.httpVersionMajor = request.httpVersionMajor;
-    this.httpVersionMinor = request.httpVersionMinor;
     this.socket = request.socket;
     for (const name in request.headers) {
       if (!OVER.has(name)) this.headers[name] = request.headers[name];
     }
+  }
+
+  // What the handshake has made sure of is the same for all.
+
+  get method(): string {
+    return 'GET';
+  }
+
+  get httpVersion(): string {
+    return '1.1';
+  }
+
+  get httpVersionMajor(): number {
+    return 1;
+  }
+
+  get httpVersionMinor(): number {
+    return 1;
   }
 
   static {

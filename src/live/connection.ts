@@ -181,8 +181,7 @@ export abstract class Connection {
     } finally {
       fresh.end();
     }
-    context.identity.adopt(fresh.identity);
-    context.deadline = fresh.deadline;
+    context.adopt(fresh);
     clearTimeout(this.#deadline);
     if (fresh.deadline !== undefined) this.expires(fresh.deadline);
     context.environment.connections.renewed(this);

@@ -162,13 +162,13 @@ class Entry implements Admission {
   revoked: string | undefined = undefined;
   /** Where its heart beats. */
   spoke: Set<Connection> | undefined = undefined;
-  #withdrawn = false;
 
   constructor(
     readonly user: string | undefined,
     public session: string | undefined,
     readonly address: string | undefined,
-    private readonly index: Connections,
+    /** Where it is registered, until it is withdrawn. */
+    private index: Connections | undefined,
   ) {}
 
   closed(): void {
@@ -176,10 +176,11 @@ class Entry implements Admission {
   }
 
   withdraw(): void {
-    if (this.#withdrawn) return;
-    this.#withdrawn = true;
-    if (this.connection !== undefined) this.spoke?.delete(this.connection);
-    this.index.forget(this);
+    const { index, connection } = this;
+    if (index === undefined) return;
+    this.index = undefined;
+    if (connection !== undefined) this.spoke?.delete(connection);
+    index.forget(this);
   }
 }
 

@@ -12,6 +12,9 @@ const MAX_BYTES = 65_536;
 const ALLOWANCE = 65_536;
 const COST = 128;
 
+/** Who takes the messages; they are held until that is known. */
+export type Taking = 'held' | 'handler' | 'iterator' | 'nothing';
+
 /** The socket that the messages belong to. */
 interface InboxOwner {
   readonly raw: WebSocket;
@@ -29,13 +32,14 @@ export class Inbox {
   #head = 0;
   #bytes = 0;
   #spent = 0;
-  #taking: 'held' | 'handler' | 'iterator' | 'nothing' = 'held';
+  #taking: Taking;
   #busy = false;
   #ended = false;
   #waiter: ((message: RawMessage | undefined) => void) | undefined = undefined;
 
-  constructor(owner: InboxOwner) {
+  constructor(owner: InboxOwner, taking: Taking = 'held') {
     this.#owner = owner;
+    this.#taking = taking;
   }
 
   get iterated(): boolean {

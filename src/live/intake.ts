@@ -7,14 +7,17 @@ export interface Taker {
   cork(): void;
   uncork(): void;
   receive(message: string | Buffer): void;
+  /** Bytes that a message may have. */
+  readonly limit: number;
   /** ws's parser; it has its error as soon as it was given what breaks the protocol. */
   readonly parser: { readonly errored: Error | null };
 }
 
-type Wired = Duplex & { [INTAKE]?: Intake };
+type Wired = Duplex & { [TAKER]?: Taker | Intake };
 type Listener = (this: Duplex, chunk: Buffer) => void;
 
-const INTAKE = Symbol('intake');
+/** Of a stream: who takes its messages, and from the first chunk on what reads them. */
+const TAKER = Symbol('taker');
 
 /** ws's listener: one function for all its sockets. */
 let theirs: Listener;
@@ -37,20 +40,26 @@ export class Intake {
   #owed = 0;
   /** The begin of a frame whose length is not known yet: 13 bytes at the most. */
   #held: Buffer | undefined = undefined;
+  #followed = false;
 
-  /** Takes the place of ws's listener on a socket that was just opened. */
-  constructor(
+  private constructor(
     private readonly stream: Duplex,
     private readonly taker: Taker,
-    /** Bytes that a message may have. */
-    private readonly limit: number,
-  ) {
+  ) {}
+
+  /** Takes the place of ws's listener on a socket that was just opened; most sockets only listen, and need no more. */
+  static attend(stream: Duplex, taker: Taker): void {
     theirs = stream.listeners('data')[0] as Listener;
-    (stream as Wired)[INTAKE] = this;
+    (stream as Wired)[TAKER] = taker;
     stream.on('data', onData);
     stream.off('data', theirs);
-    // Before ws reads what is left of a socket that has closed.
-    stream.prependListener('close', onClose);
+  }
+
+  /** @internal The intake of a stream on which something has come. */
+  static of(stream: Wired): Intake | undefined {
+    const found = stream[TAKER];
+    if (found === undefined || found instanceof Intake) return found;
+    return (stream[TAKER] = new Intake(stream, found));
   }
 
   /** @internal */
@@ -75,7 +84,7 @@ export class Intake {
     stream.off('close', onClose);
     stream.on('data', theirs);
     stream.off('data', onData);
-    (stream as Wired)[INTAKE] = undefined;
+    (stream as Wired)[TAKER] = undefined;
     if (rest !== undefined) theirs.call(stream, rest);
   }
 
@@ -95,7 +104,7 @@ export class Intake {
       if (mask > end) return this.#hold(data, at);
       const length = short < 126 ? short : lengthAt(data, at + 2, short);
       // Before any of it has come.
-      if (length > this.limit) return this.handBack(data.subarray(at));
+      if (length > this.taker.limit) return this.handBack(data.subarray(at));
       const start = mask + 4;
       if (start > end) return this.#hold(data, at);
       const next = start + length;
@@ -136,15 +145,19 @@ export class Intake {
   #hold(data: Buffer, at: number): void {
     // A copy: the few bytes would keep a whole chunk.
     this.#held = Buffer.from(data.subarray(at));
+    if (this.#followed) return;
+    this.#followed = true;
+    // Before ws reads what is left of a socket that has closed.
+    this.stream.prependListener('close', onClose);
   }
 }
 
 function onData(this: Wired, chunk: Buffer): void {
-  this[INTAKE]?.take(chunk);
+  Intake.of(this)?.take(chunk);
 }
 
 function onClose(this: Wired): void {
-  this[INTAKE]?.handBack();
+  Intake.of(this)?.handBack();
 }
 
 /** The extended length of a payload, in 16 or 64 bits. */

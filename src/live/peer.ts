@@ -24,6 +24,12 @@ export class Peer extends WebSocket {
     return this.parser._fragmented !== 0 || this.parser._state !== 0;
   }
 
+  /** A pong is seen in passing: a fourth listener would double the table that each socket has of them. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'pong') this.connection.alive = true;
+    return super.emit(event, ...args);
+  }
+
   /**
    * ws closes by itself, too: to answer a close, and for what breaks the protocol. What had come before, often in the
    * same chunk, is answered first: its replies leave within this turn of the loop.

@@ -9,7 +9,7 @@ import { PING, textFrame, type Frame } from './frame.js';
 import { Rate } from './rate.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { Session } from './session.js';
-import { Inbox, type RawMessage } from './inbox.js';
+import { Inbox, type RawMessage, type Taking } from './inbox.js';
 import { Intake } from './intake.js';
 import { checkClose, type Peer } from './peer.js';
 
@@ -33,7 +33,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** ws's own socket, for what is not covered here. */
   readonly raw: Peer;
   readonly #stream: Duplex;
-  readonly #inbox: Inbox;
+  /** Made when something comes or is waited for: most sockets only listen. */
+  #inbox: Inbox | undefined = undefined;
+  #taking: Taking = 'held';
   #calls: Inbox | undefined = undefined;
   readonly #rate: Rate | undefined;
   readonly #conversation: Conversation;
@@ -51,16 +53,17 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#conversation = conversation;
     this.#rate = conversation.rate === undefined ? undefined : new Rate(conversation.rate);
     this.#compressed = peer.extensions !== '';
-    this.#inbox = new Inbox(this);
     peer.connection = this as Socket;
     peer.on('message', onMessage);
-    peer.on('pong', onPong);
     peer.on('error', onError);
     peer.on('close', onClose);
     // What is compressed is ws's to read, and so is a stream that somebody else listens to.
-    if (!this.#compressed && stream.listenerCount('data') === 1) {
-      new Intake(stream, this, context.environment.limits.message);
-    }
+    if (!this.#compressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
+  }
+
+  /** @internal */
+  get limit(): number {
+    return this.context.environment.limits.message;
   }
 
   /** @internal */
@@ -115,13 +118,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (this.closed !== undefined || this.#farewell !== undefined) return;
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
-    this.#inbox.discard();
+    this.ignore();
     this.#calls?.discard();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
   [Symbol.asyncIterator](): AsyncIterator<In, void> {
-    const messages = this.#inbox.messages();
+    const messages = this.#messages.messages();
     const next = async (): Promise<IteratorResult<In, void>> => {
       for (;;) {
         const message = await messages.next();
@@ -137,7 +140,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return {
       next,
       return: () => {
-        this.#inbox.discard();
+        this.ignore();
         // A throw leaves the loop as `break` does, and reaches us only after this: its code is the one to close with.
         setImmediate(() => this.close());
         return Promise.resolve({ done: true, value: undefined });
@@ -157,17 +160,27 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal The method takes messages from now on, those that came before first. */
   listen(): void {
-    this.#inbox.open();
+    if (this.#inbox !== undefined) this.#inbox.open();
+    else if (this.#taking === 'held') this.#taking = 'handler';
   }
 
   /** @internal Nobody takes messages: they are read, so that a close is seen, and dropped. */
   ignore(): void {
-    this.#inbox.discard();
+    this.#taking = 'nothing';
+    this.#inbox?.discard();
+  }
+
+  get #messages(): Inbox {
+    if (this.#inbox === undefined) {
+      this.#inbox = new Inbox(this, this.#taking);
+      if (this.closed !== undefined) this.#inbox.end();
+    }
+    return this.#inbox;
   }
 
   /** @internal Whether a loop over the messages runs or has begun. */
   get iterated(): boolean {
-    return this.#inbox.iterated;
+    return this.#inbox?.iterated ?? false;
   }
 
   override beat(): boolean {
@@ -201,7 +214,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** @internal */
   receive(message: RawMessage): void {
     // The peer may go on sending although it was told that it is over.
-    if (this.#farewell !== undefined) return this.#inbox.drop(message);
+    if (this.#farewell !== undefined) return this.#messages.drop(message);
     const { environment, session } = this.context as {
       environment: Context['environment'];
       session: unknown;
@@ -216,16 +229,12 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       return;
     }
     if (this.#conversation.isCall(message)) this.#callsOf().push(message);
-    else this.#inbox.push(message);
+    else this.#messages.push(message);
   }
 
   /** Calls have a line of their own: the loop may not ask for its next message until one of them is answered. */
   #callsOf(): Inbox {
-    if (this.#calls === undefined) {
-      this.#calls = new Inbox(this);
-      this.#calls.open();
-    }
-    return this.#calls;
+    return (this.#calls ??= new Inbox(this, 'handler'));
   }
 
   /** @internal Closes the socket for what its client did; one line tells the operator. */
@@ -247,7 +256,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** @internal */
   closedBy(code: number, reason: string): void {
     this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
-    this.#inbox.end();
+    this.#inbox?.end();
     this.context.end();
   }
 
@@ -313,10 +322,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
 function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
   (this as Peer).connection.receive(binary ? (data as Buffer) : (data as Buffer).toString());
-}
-
-function onPong(this: WebSocket): void {
-  (this as Peer).connection.alive = true;
 }
 
 /** ws closes the socket itself for what breaks the protocol; one line tells the operator. */
