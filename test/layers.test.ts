@@ -68,6 +68,7 @@ const FLOORS: Floor[] = [
       'core/negotiation',
       'core/dispatcher',
       'core/upgrader',
+      'core/tcp-connections',
       'core/closing',
       'core/connection-errors',
       'core/own-process',

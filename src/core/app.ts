@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerOptions } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { container as globalContainer, type DependencyContainer } from 'tsyringe';
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
@@ -20,6 +20,7 @@ import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
 import { Response } from './response.js';
 import type { Stats } from './stats.js';
+import { TcpConnections } from './tcp-connections.js';
 import { Upgrader } from './upgrader.js';
 
 export interface ListenOptions {
@@ -60,7 +61,7 @@ export class App {
   readonly #dispatcher: Dispatcher;
   readonly #heartbeat: Heartbeat;
   readonly #pending = new Set<Promise<unknown>>();
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: TcpConnections;
   #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #disown: (() => void) | undefined = undefined;
@@ -105,15 +106,13 @@ export class App {
       requireHostHeader: false,
       shouldUpgradeCallback: (request) => upgrader.takes(request),
     };
-    this.server = createServer(settings, (request, response) => this.#dispatcher.request(request, response));
+    this.server = createServer(settings, (request, response) => {
+      this.#sockets.asked(request.socket);
+      this.#dispatcher.request(request, response);
+    });
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
-    const sockets = this.#sockets;
-    // One function for all: a closure for each, and what `once` wraps it in, would weigh as much as the exchange.
-    const forget = function (this: Socket): void {
-      sockets.delete(this);
-    };
-    this.server.on('connection', (socket) => sockets.add(socket.on('close', forget)));
+    this.#sockets = new TcpConnections(this.server);
     answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import type { Connections } from '../live/connections.js';
 import { drain } from '../live/draining.js';
 import type { Context } from './context.js';
 import type { InFlight } from './in-flight.js';
 import type { Logger } from './logger.js';
+import type { TcpConnections } from './tcp-connections.js';
 
 /** How often connections that have become idle are looked for. */
 const LOOK = 50;
@@ -17,8 +17,7 @@ const LEAST = 500;
 /** What is to end, and is given the grace to do so. */
 export interface Closing {
   readonly server: Server;
-  /** Connections of the server. Those on which nothing was asked yet are not idle to Node: browsers open them ahead. */
-  readonly sockets: ReadonlySet<Socket>;
+  readonly sockets: TcpConnections;
   readonly connections: Connections;
   readonly inFlight: InFlight;
   readonly handshakes: InFlight;
@@ -37,12 +36,10 @@ export async function closeWithin(grace: number, closing: Closing): Promise<Rest
         exchanges: inFlight.size,
         handshakes: handshakes.size,
         connections: connections.count,
-        sockets: sockets.size,
       };
       logger.warn(open, 'the grace is over: what is open is cut');
       for (const connection of connections) connection.terminate();
-      // Upgrades are not the server's any more: those that wait for a guard, and those that nobody ends.
-      for (const socket of sockets) socket.destroy();
+      sockets.destroy();
     },
     // The orderly end came first.
     () => undefined,
@@ -50,10 +47,7 @@ export async function closeWithin(grace: number, closing: Closing): Promise<Rest
   const closed = server.listening ? once(server, 'close') : Promise.resolve();
   if (server.listening) server.close();
   for (const ctx of inFlight) closeAfter(ctx);
-  const looking = setInterval(() => {
-    server.closeIdleConnections();
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-  }, LOOK);
+  const looking = setInterval(() => sockets.closeIdle(), LOOK);
   server.closeIdleConnections();
   await drain(connections, grace);
   await closed;

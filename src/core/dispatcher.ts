@@ -183,12 +183,9 @@ export class Dispatcher {
       return match ?? (method === 'HEAD' ? router.find('http', 'GET', path, request) : undefined);
     }
     const stream = router.has('sse') ? router.find('sse', 'GET', path, request) : undefined;
-    if (stream !== undefined && prefersStream(request)) return stream;
-    return (
-      router.find('http', 'GET', path, request) ??
-      stream ??
-      upgradeRequired(router.find('websocket', 'GET', path, request))
-    );
+    const answer = router.find('http', 'GET', path, request);
+    if (stream !== undefined) return answer === undefined || prefersStream(request) ? stream : answer;
+    return answer ?? upgradeRequired(router.find('websocket', 'GET', path, request));
   }
 
   /** The target of a request to a proxy names its authority too (RFC 9112, 3.2.2): it is to be ours. */

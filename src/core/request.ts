@@ -14,7 +14,7 @@ const HELD = 65_536;
 export class Request extends IncomingMessage {
   /** What came while nobody had asked: `held`, then one of the others for good. */
   #mode: 'held' | 'collected' | 'dropped' | 'streamed' = 'held';
-  #chunks: Buffer[] = [];
+  #chunks: Buffer[] | undefined = undefined;
   #size = 0;
   #ended = false;
   #collector: Collector | undefined = undefined;
@@ -64,7 +64,7 @@ export class Request extends IncomingMessage {
       this.#tooLarge();
       return true;
     }
-    this.#chunks.push(chunk);
+    (this.#chunks ??= []).push(chunk);
     return this.#mode === 'collected' || this.#size < HELD;
   }
 
@@ -86,7 +86,7 @@ export class Request extends IncomingMessage {
   override resume(): this {
     if (this.#mode === 'streamed') return super.resume();
     if (this.#mode === 'held') this.#mode = 'dropped';
-    this.#chunks = [];
+    this.#chunks = undefined;
     if (!this.#ended && this.socket.readable) this._read(0);
     return this;
   }
@@ -101,18 +101,19 @@ export class Request extends IncomingMessage {
   #stream(): void {
     if (this.#mode !== 'held') return;
     this.#mode = 'streamed';
-    for (const chunk of this.#chunks) super.push(chunk);
+    for (const chunk of this.#chunks ?? []) super.push(chunk);
     if (this.#ended) super.push(null);
-    this.#chunks = [];
+    this.#chunks = undefined;
   }
 
   #finish(): void {
     const collector = this.#collector;
     if (collector === undefined) return;
     this.#collector = undefined;
-    const [first] = this.#chunks;
-    collector.resolve(this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks));
-    this.#chunks = [];
+    const chunks = this.#chunks ?? [];
+    this.#chunks = undefined;
+    const [first] = chunks;
+    collector.resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
   }
 
   #tooLarge(): void {
@@ -120,7 +121,7 @@ export class Request extends IncomingMessage {
     collector?.reject(collector.refusal());
     this.#collector = undefined;
     this.#mode = 'dropped';
-    this.#chunks = [];
+    this.#chunks = undefined;
   }
 }
 

@@ -49,7 +49,8 @@ export abstract class Connection {
   #corked = false;
   #draining = false;
   #wanted = false;
-  #followers: Set<Follower> | undefined = undefined;
+  /** Most have one, for which a set would weigh as much as the connection. */
+  #followers: Follower | Set<Follower> | undefined = undefined;
   #waiters: (() => void)[] | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
 
@@ -237,12 +238,16 @@ export abstract class Connection {
 
   /** @internal */
   follow(follower: Follower): void {
-    (this.#followers ??= new Set()).add(follower);
+    const followers = this.#followers;
+    if (followers === undefined) this.#followers = follower;
+    else if (followers instanceof Set) followers.add(follower);
+    else this.#followers = new Set([followers, follower]);
   }
 
   /** @internal */
   unfollow(follower: Follower): void {
-    this.#followers?.delete(follower);
+    if (this.#followers instanceof Set) this.#followers.delete(follower);
+    else if (this.#followers === follower) this.#followers = undefined;
   }
 
   /** @internal A sign of life is asked for; false says that none came since the last time. */
@@ -279,9 +284,9 @@ export abstract class Connection {
     this.closed = reason;
     this.drop();
     clearTimeout(this.#deadline);
-    const followers = this.#followers;
+    const followers = this.#following();
     this.#followers = undefined;
-    for (const follower of followers ?? []) follower.closed(this);
+    for (const follower of followers) follower.closed(this);
     this.entry?.closed();
     this.#wake();
   }
@@ -300,8 +305,14 @@ export abstract class Connection {
       this.#draining = false;
       this.#wanted = false;
       this.#wake();
-      for (const follower of this.#followers ?? []) follower.drained(this);
+      for (const follower of this.#following()) follower.drained(this);
     });
+  }
+
+  #following(): Iterable<Follower> {
+    const followers = this.#followers;
+    if (followers === undefined) return [];
+    return followers instanceof Set ? followers : [followers];
   }
 
   #wake(): void {

@@ -7,6 +7,16 @@ import { eventStream, HEARTBEAT_COMMENT } from './format.js';
 import type { Frame } from './frame.js';
 import { Message } from './message.js';
 
+/** The head of every stream. nginx and its kin buffer answers unless they are told. */
+const FIELDS = [
+  'cache-control',
+  'no-cache, no-transform',
+  'x-accel-buffering',
+  'no',
+  'content-type',
+  'text/event-stream',
+];
+
 /** An open event stream (HTML standard, section 9.2). */
 export class EventStream extends Connection {
   readonly kind = 'sse';
@@ -30,16 +40,21 @@ export class EventStream extends Connection {
 
   /** @internal Sends the head: from now on events flow. */
   open(): void {
-    const { response, request } = this.context;
-    if (!response.hasHeader('cache-control')) response.setHeader('cache-control', 'no-cache, no-transform');
-    // nginx and its kin buffer answers unless they are told.
-    response.setHeader('x-accel-buffering', 'no');
-    response.setHeader('content-type', 'text/event-stream');
-    response.writeHead(this.context.status);
+    const { response, request, status } = this.context;
+    if (response.getHeaderNames().length === 0) {
+      response.writeHead(status, FIELDS);
+    } else {
+      // Set by hand they are kept for as long as the stream is open: only where there are others.
+      for (let i = 0; i < FIELDS.length; i += 2) {
+        const [name, value] = [FIELDS[i] as string, FIELDS[i + 1] as string];
+        if (name !== 'cache-control' || !response.hasHeader(name)) response.setHeader(name, value);
+      }
+      response.writeHead(status);
+    }
     response.flushHeaders();
     request.socket.setNoDelay(true);
     request.socket.setTimeout(0);
-    response.once('close', () => this.finish(this.closed ?? { code: 1006, reason: '' }));
+    response.on('close', () => this.finish(this.closed ?? { code: 1006, reason: '' }));
     // Where nothing has put itself between, a chunk is framed here, and events of one turn are one write.
     const plain = response.chunkedEncoding && response.write === ServerResponse.prototype.write;
     if (plain && response.socket !== null) this.#raw = response.socket;

@@ -1,5 +1,5 @@
 import { isThenable } from '../core/thenable.js';
-import type { Broker, Replay } from './broker.js';
+import type { Broker, Member, Replay } from './broker.js';
 import { boundsOf, type ChannelDefinition } from './channel-definition.js';
 import type { Connection } from './connection.js';
 import { Feed } from './feed.js';
@@ -174,13 +174,16 @@ export class Topic implements Source {
   }
 
   /** Tells who is there, where the channel has a presence; a user with several connections comes and goes once. */
-  #join(connection: Connection): () => void {
+  #join(connection: Connection): (() => void) | undefined {
     const { presence } = this.definition.options;
-    const id = connection.userId;
-    if (presence === undefined || id === undefined) return () => undefined;
+    const id = presence && connection.userId;
+    if (presence === undefined || id === undefined) return undefined;
+    return this.#joinAs({ id, info: presence(connection.user as never) });
+  }
+
+  #joinAs(member: Member): () => void {
     const { broker } = this.topics;
     const topic = presenceTopic(this.name);
-    const member = { id, info: presence(connection.user as never) };
     const announce = (type: 'join' | 'leave') => (is: boolean) => {
       if (is) this.topics.publish(topic, new Message({ type, ...member }, type), undefined);
     };
@@ -189,7 +192,7 @@ export class Topic implements Source {
     return () => {
       if (left) return;
       left = true;
-      this.topics.settle(broker.leave(topic, id), announce('leave'));
+      this.topics.settle(broker.leave(topic, member.id), announce('leave'));
     };
   }
 }

@@ -1,0 +1,63 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** How often, in milliseconds, it is looked who has left without asking. */
+const SWEEP = 1_000;
+
+/**
+ * The TCP connections of a server, so that its end reaches them all. Node knows those that speak HTTP; what it does
+ * not know is followed here, without a listener on each of the others.
+ */
+export class TcpConnections {
+  /** Those on which nothing was asked yet: browsers open them ahead, and to Node they are not idle. */
+  readonly #unasked = new Set<Socket>();
+  #sweeper: NodeJS.Timeout | undefined = undefined;
+  /** Those that were upgraded, or that asked for a tunnel: they are not the server's any more. */
+  readonly #taken = new Set<Duplex>();
+
+  constructor(private readonly server: Server) {
+    const taken = this.#taken;
+    // One function for all of them.
+    const forget = function (this: Duplex): void {
+      taken.delete(this);
+    };
+    const take = (_request: unknown, socket: Duplex): void => {
+      this.asked(socket);
+      taken.add(socket.on('close', forget));
+    };
+    server
+      .on('connection', (socket) => this.#add(socket))
+      .on('upgrade', take)
+      .on('connect', take);
+  }
+
+  /** A request has come on the connection. */
+  asked(socket: Duplex): void {
+    this.#unasked.delete(socket as Socket);
+  }
+
+  /** Ends those that have nothing to wait for. */
+  closeIdle(): void {
+    this.server.closeIdleConnections();
+    for (const socket of this.#unasked) if (socket.bytesRead === 0) socket.destroy();
+  }
+
+  /** Cuts all that are open. */
+  destroy(): void {
+    this.server.closeAllConnections();
+    for (const sockets of [this.#unasked, this.#taken]) for (const socket of sockets) socket.destroy();
+  }
+
+  #add(socket: Socket): void {
+    this.#unasked.add(socket);
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP).unref();
+  }
+
+  #sweep(): void {
+    for (const socket of this.#unasked) if (socket.destroyed) this.#unasked.delete(socket);
+    if (this.#unasked.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+}
