@@ -16,9 +16,9 @@ export function pin(core, command) {
 }
 
 /** Starts an application and gives `{ port, conductor, ask, stop }`, with whatever else its `start` told. */
-export async function startApp({ label, file, options = {} }, node, more = {}) {
+export async function startApp({ label, file, options = {} }, node, more = {}, flags = []) {
   const path = fileURLToPath(new URL(file, ROOT));
-  const command = [node, '--expose-gc', fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
+  const command = [node, '--expose-gc', ...flags, fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
   const child = launch(0, [...command, JSON.stringify({ ...options, ...more })]);
   const ready = await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${label} has not started in ${STARTUP} ms`)), STARTUP);

@@ -114,7 +114,7 @@ export class App {
     this.server.maxHeadersCount = 0;
     this.#sockets = new TcpConnections(this.server);
     answerConnectionErrors(this.server, logger, timeouts.handler);
-    const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, deflate);
+    const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, this.#sockets, deflate);
     this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
   }
 

@@ -15,16 +15,17 @@ export class TcpConnections {
   #sweeper: NodeJS.Timeout | undefined = undefined;
   /** Those that were upgraded, or that asked for a tunnel: they are not the server's any more. */
   readonly #taken = new Set<Duplex>();
+  /** One function for all of them. */
+  readonly #forget: (this: Duplex) => void;
 
   constructor(private readonly server: Server) {
     const taken = this.#taken;
-    // One function for all of them.
-    const forget = function (this: Duplex): void {
+    this.#forget = function (this: Duplex): void {
       taken.delete(this);
     };
     const take = (_request: unknown, socket: Duplex): void => {
       this.asked(socket);
-      taken.add(socket.on('close', forget));
+      taken.add(socket.on('close', this.#forget));
     };
     server
       .on('connection', (socket) => this.#add(socket))
@@ -35,6 +36,11 @@ export class TcpConnections {
   /** A request has come on the connection. */
   asked(socket: Duplex): void {
     this.#unasked.delete(socket as Socket);
+  }
+
+  /** An upgrade is done: whoever has the connection now ends it. */
+  release(socket: Duplex): void {
+    this.#taken.delete(socket.off('close', this.#forget));
   }
 
   /** Ends those that have nothing to wait for. */

@@ -13,6 +13,7 @@ import type { Environment } from './environment.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
 import { inFlightOn } from './pipeline.js';
 import { NO_PARAMS } from './router.js';
+import type { TcpConnections } from './tcp-connections.js';
 import { unwatch, watchForEnd } from './upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
@@ -26,6 +27,7 @@ export class Upgrader {
     private readonly http: Server,
     private readonly dispatcher: Dispatcher,
     private readonly environment: Environment,
+    private readonly connections: TcpConnections,
     private readonly deflate: boolean,
   ) {
     // ws's own declarations do not know `closeTimeout` yet.
@@ -101,6 +103,7 @@ export class Upgrader {
       // From now on ws follows the socket, and ours ends its exchange itself, once it knows how it was closed.
       socket.off('close', over);
       socket.off('error', destroy);
+      this.connections.release(socket);
     };
     this.dispatcher.upgrade(ctx, route, () =>
       admit(ctx, (admission) => this.#accept(ctx, route, { socket, head, handOver }, admission)),

@@ -31,6 +31,8 @@ export class Connections implements Iterable<Connection> {
   readonly #byUser = new Map<string, Set<Entry>>();
   readonly #bySession = new Map<string, Set<Entry>>();
   readonly #byAddress = new Map<string, Set<Entry>>();
+  /** Over, and not gone yet: their readers take nothing, the farewell included. */
+  readonly #lingering = new Set<Connection>();
   #entries = 0;
   #draining = false;
 
@@ -124,6 +126,23 @@ export class Connections implements Iterable<Connection> {
     if (connectionOpened.hasSubscribers) connectionOpened.publish({ connection });
     if (deadline !== undefined) connection.expires(deadline);
     if (entry.revoked !== undefined) connection.close(3000, entry.revoked);
+  }
+
+  /** @internal The connection is over before its peer has gone. */
+  linger(connection: Connection): void {
+    this.#lingering.add(connection);
+  }
+
+  /** @internal The peer has gone. */
+  gone(connection: Connection): void {
+    this.#lingering.delete(connection);
+  }
+
+  /** @internal Cuts all that is open or lingers. */
+  terminate(): void {
+    for (const connections of [this.#open, this.#lingering]) {
+      for (const connection of connections) connection.terminate();
+    }
   }
 
   /** @internal The credentials of the connection are renewed: it ends with its new session, not with the old one. */

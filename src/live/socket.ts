@@ -257,6 +257,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   closedBy(code: number, reason: string): void {
     this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
     this.#inbox?.end();
+    this.context.environment.connections.gone(this);
     this.context.end();
   }
 
@@ -300,6 +301,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#farewell = { code: 1013, reason: 'the reader is too slow' };
     this.raw.close(1013, this.#farewell.reason);
     // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
+    this.context.environment.connections.linger(this);
     this.finish(this.#farewell);
   }
 

@@ -1,6 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { Controller, createApp, Ctx, Get, WebSocket, type App, type AppOptions, type Context } from 'coequal';
+import {
+  Connections,
+  Controller,
+  createApp,
+  Ctx,
+  Get,
+  Socket,
+  WebSocket,
+  type App,
+  type AppOptions,
+  type Context,
+} from 'coequal';
 import { singleton } from 'tsyringe';
 import { LocalBroker } from '../../../src/live/local-broker.js';
 import { mistreated } from '../../support/canary.js';
@@ -85,6 +96,12 @@ describe('Process', () => {
         async closing() {
           journal.note('waiting');
           await app.close();
+        }
+
+        @WebSocket('/flood')
+        flood(@Socket() socket: Socket): void {
+          socket.send('x'.repeat(2_000));
+          journal.note(`given up: ${String(socket.closed?.code)}`);
         }
 
         @WebSocket('/socket')
@@ -180,6 +197,17 @@ describe('Process', () => {
       client.reset();
       await closing;
       expect(it.journal.entries).to.include('first disposed');
+    });
+
+    holds('cuts a reader that was given up and does not leave', async () => {
+      const more = { limits: { buffered: 1_000 }, timeouts: { close: 60_000 } };
+      const it = await house(() => undefined, more);
+      const client = await RawClient.connect(it.url);
+      client.head('GET /flood HTTP/1.1', ...HANDSHAKE);
+      await it.journal.until('given up: 1013');
+      expect([...it.app.container.resolve(Connections)]).to.deep.equal([]);
+      expect(await closed(it, 20)).to.deep.equal(['the grace is over: what is open is cut']);
+      await client.closed();
     });
 
     holds('is done once, however many ask for it at the same time', async () => {
