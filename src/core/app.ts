@@ -115,7 +115,10 @@ export class App {
     this.#sockets = new TcpConnections(this.server);
     answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, this.#sockets, deflate);
-    this.server.on('upgrade', (request, socket, head) => upgrader.upgrade(request, socket, head));
+    this.server.on('upgrade', (request, socket, head) => {
+      this.#sockets.asked(socket);
+      upgrader.upgrade(request, socket, head);
+    });
   }
 
   /** Starts to listen. @throws Error if the port is taken. */

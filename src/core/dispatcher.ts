@@ -63,7 +63,7 @@ export class Dispatcher {
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
       checkRequest(request, this.environment.limits.headers);
-      let route = this.#router.plain(method, path);
+      let route = this.#router.plain('http', method, path);
       let params = NO_PARAMS;
       if (route === undefined) {
         path = canonicalPath(this.#originForm(path, request));
@@ -84,9 +84,13 @@ export class Dispatcher {
     const { url = '/' } = request;
     checkRequest(request, this.environment.limits.headers);
     const mark = url.indexOf('?');
-    const path = canonicalPath(this.#originForm(mark === -1 ? url : url.slice(0, mark), request));
+    const search = mark === -1 ? '' : url.slice(mark + 1);
+    const target = mark === -1 ? url : url.slice(0, mark);
+    const route = this.#router.plain('websocket', 'GET', target);
+    if (route !== undefined) return { match: { route, params: NO_PARAMS }, path: target, search };
+    const path = canonicalPath(this.#originForm(target, request));
     const match = this.#router.find('websocket', 'GET', path, request);
-    return match && { match, path, search: mark === -1 ? '' : url.slice(mark + 1) };
+    return match && { match, path, search };
   }
 
   /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */

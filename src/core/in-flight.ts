@@ -33,7 +33,8 @@ export class InFlight implements Iterable<Context> {
   }
 
   has(ctx: Context): boolean {
-    return this.#contexts[ctx.place] === ctx;
+    // Most have never been here, and to read an array at -1 costs more than all the rest.
+    return ctx.place !== -1 && this.#contexts[ctx.place] === ctx;
   }
 
   delete(ctx: Context): void {

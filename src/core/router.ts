@@ -46,7 +46,10 @@ export class Router {
   readonly #names = new Map<string, string>();
   readonly #kinds = new Set<Kind>();
   /** Routes without parameters, by verb and path. */
-  readonly #plain = new Map<string, Map<string, Route>>();
+  readonly #plain = {
+    http: new Map<string, Map<string, Route>>(),
+    websocket: new Map<string, Map<string, Route>>(),
+  };
   #hosts = false;
 
   /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
@@ -82,20 +85,21 @@ export class Router {
   fold(routes: readonly Route[]): void {
     if (this.#hosts) return;
     for (const { kind, verb, path } of routes) {
-      if (kind !== 'http' || verb === 'ALL' || /[:*()]/.test(path) || canonicalPath(path) !== path) continue;
+      if (kind === 'sse' || verb === 'ALL' || /[:*()]/.test(path) || canonicalPath(path) !== path) continue;
       // Where there is a stream, too, `Accept` decides.
-      if (verb === 'GET' && this.#search('sse', 'GET', path, undefined) !== undefined) continue;
-      const match = this.#search('http', verb, path, undefined);
+      const streams = kind === 'http' && verb === 'GET' && this.#search('sse', 'GET', path, undefined);
+      if (streams !== false && streams !== undefined) continue;
+      const match = this.#search(kind, verb, path, undefined);
       if (match === undefined) continue;
-      let byPath = this.#plain.get(verb);
-      if (byPath === undefined) this.#plain.set(verb, (byPath = new Map()));
+      let byPath = this.#plain[kind].get(verb);
+      if (byPath === undefined) this.#plain[kind].set(verb, (byPath = new Map()));
       byPath.set(path, match.route);
     }
   }
 
   /** The route of a path as it came, where that is its canonical spelling and no search is needed. */
-  plain(verb: string, path: string): Route | undefined {
-    return this.#plain.get(verb)?.get(path);
+  plain(kind: 'http' | 'websocket', verb: string, path: string): Route | undefined {
+    return this.#plain[kind].get(verb)?.get(path);
   }
 
   /** Whether there is any route of a kind. */

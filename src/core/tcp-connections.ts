@@ -13,7 +13,7 @@ export class TcpConnections {
   /** Those on which nothing was asked yet: browsers open them ahead, and to Node they are not idle. */
   readonly #unasked = new Set<Socket>();
   #sweeper: NodeJS.Timeout | undefined = undefined;
-  /** Those that were upgraded, or that asked for a tunnel: they are not the server's any more. */
+  /** Those that are to be upgraded, or that ask for a tunnel: they are not the server's any more. */
   readonly #taken = new Set<Duplex>();
   /** One function for all of them. */
   readonly #forget: (this: Duplex) => void;
@@ -23,19 +23,19 @@ export class TcpConnections {
     this.#forget = function (this: Duplex): void {
       taken.delete(this);
     };
-    const take = (_request: unknown, socket: Duplex): void => {
-      this.asked(socket);
-      taken.add(socket.on('close', this.#forget));
-    };
-    server
-      .on('connection', (socket) => this.#add(socket))
-      .on('upgrade', take)
-      .on('connect', take);
+    server.on('connection', (socket) => this.#add(socket));
+    server.on('connect', (_request, socket) => this.take(socket));
   }
 
   /** A request has come on the connection. */
   asked(socket: Duplex): void {
     this.#unasked.delete(socket as Socket);
+  }
+
+  /** The connection is not the server's any more. */
+  take(socket: Duplex): void {
+    this.asked(socket);
+    this.#taken.add(socket.on('close', this.#forget));
   }
 
   /** An upgrade is done: whoever has the connection now ends it. */

@@ -59,19 +59,10 @@ export class Upgrader {
 
   /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // Before anything is awaited: a reset of the connection is an event, and without a listener an exception.
-    socket.on('error', destroy);
-    if (!socket.writable) return;
+    // Its reset may be about to be told, and without a listener that is an exception.
+    if (!socket.writable) return void socket.on('error', destroy);
     const before = inFlightOn(socket);
-    if (before !== undefined) {
-      // It would be written into the conversation.
-      watchForEnd(socket);
-      before.once('close', () => {
-        unwatch(socket);
-        this.upgrade(request, socket, head);
-      });
-      return;
-    }
+    if (before !== undefined) return this.#upgradeAfter(before, request, socket, head);
     let found: ReturnType<Dispatcher['socketRoute']>;
     let failure: unknown;
     try {
@@ -90,24 +81,10 @@ export class Upgrader {
       this.environment,
       search,
     );
-    const over = (): void => ctx.end();
-    socket.on('close', over);
-    if (match === undefined) return this.dispatcher.refuse(ctx, failure);
-    try {
-      checkHandshake(request);
-    } catch (error) {
-      return this.dispatcher.refuse(ctx, error);
-    }
-    const route = match.route as CompiledRoute;
-    const handOver = (): void => {
-      // From now on ws follows the socket, and ours ends its exchange itself, once it knows how it was closed.
-      socket.off('close', over);
-      socket.off('error', destroy);
-      this.connections.release(socket);
-    };
-    this.dispatcher.upgrade(ctx, route, () =>
-      admit(ctx, (admission) => this.#accept(ctx, route, { socket, head, handOver }, admission)),
-    );
+    const wire = new Wire(ctx, socket, head, this.connections);
+    this.#decide(ctx, match?.route as CompiledRoute | undefined, wire, failure);
+    // Nothing happens on a socket within a turn: one that is open by now was never alone.
+    wire.follow();
     // The guard takes its time: where it does not, nobody can leave in between.
     const { handshakes } = this.dispatcher;
     if (!handshakes.has(ctx)) return;
@@ -115,10 +92,35 @@ export class Upgrader {
     ctx.defer(() => handshakes.delete(ctx));
   }
 
+  /** Written at once, it would go into an answer that is still on its way. */
+  #upgradeAfter(before: ServerResponse, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', destroy);
+    this.connections.take(socket);
+    watchForEnd(socket);
+    before.once('close', () => {
+      unwatch(socket);
+      this.connections.release(socket);
+      socket.off('error', destroy);
+      this.upgrade(request, socket, head);
+    });
+  }
+
+  #decide(ctx: Context, route: CompiledRoute | undefined, wire: Wire, failure: unknown): void {
+    if (route === undefined) return this.dispatcher.refuse(ctx, failure);
+    try {
+      checkHandshake(ctx.request);
+    } catch (error) {
+      return this.dispatcher.refuse(ctx, error);
+    }
+    this.dispatcher.upgrade(ctx, route, () =>
+      admit(ctx, (admission) => this.#accept(ctx, route, wire, admission)),
+    );
+  }
+
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
   #accept(ctx: Context, route: CompiledRoute, wire: Wire, admission: Admission): void {
     const { socket: socketRoute } = route;
-    const { socket, head, handOver } = wire;
+    const { socket, head } = wire;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
     unwatch(socket);
     const request = this.deflate ? withDeflate(ctx.request) : ctx.request;
@@ -130,7 +132,7 @@ export class Upgrader {
       response.end();
     }
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
-    handOver();
+    wire.handOver();
     let accepted = false;
     this.#server.handleUpgrade(request, socket, head, (peer) => {
       accepted = true;
@@ -170,13 +172,36 @@ function fieldsOf(response: ServerResponse): string[] {
   );
 }
 
-/** What the upgrade is made on. */
-interface Wire {
-  readonly socket: Duplex;
-  /** What came behind the request. */
-  readonly head: Buffer;
-  /** Called when another follows the socket. */
-  readonly handOver: () => void;
+/** What an upgrade is made on: until ws has it, it is followed here. */
+class Wire {
+  #followed = false;
+  #handedOver = false;
+
+  constructor(
+    private readonly ctx: Context,
+    readonly socket: Duplex,
+    /** What came behind the request. */
+    readonly head: Buffer,
+    private readonly connections: TcpConnections,
+  ) {}
+
+  /** The exchange ends with the socket; a reset is an event, and without a listener an exception. */
+  follow(): void {
+    if (this.#handedOver) return;
+    this.#followed = true;
+    this.socket.on('error', destroy).on('close', this.#over);
+    this.connections.take(this.socket);
+  }
+
+  /** From now on ws follows the socket, and ours ends its exchange itself, once it knows how it was closed. */
+  handOver(): void {
+    this.#handedOver = true;
+    if (!this.#followed) return;
+    this.socket.off('error', destroy).off('close', this.#over);
+    this.connections.release(this.socket);
+  }
+
+  readonly #over = (): void => this.ctx.end();
 }
 
 /**

@@ -19,8 +19,9 @@ type Listener = (this: Duplex, chunk: Buffer) => void;
 /** Of a stream: who takes its messages, and from the first chunk on what reads them. */
 const TAKER = Symbol('taker');
 
-/** ws's listener: one function for all its sockets. */
+/** ws's listeners: one function for all its sockets. */
 let theirs: Listener;
+let theirEnd: (this: Duplex) => void;
 
 /** A frame's first byte (RFC 6455, section 5.2): FIN, no reserved bit, and what it holds. */
 const TEXT = 0x81;
@@ -47,12 +48,15 @@ export class Intake {
     private readonly taker: Taker,
   ) {}
 
-  /** Takes the place of ws's listener on a socket that was just opened; most sockets only listen, and need no more. */
+  /** Takes the place of ws's listeners on a socket that was just opened; most sockets only listen, and need no more. */
   static attend(stream: Duplex, taker: Taker): void {
     theirs = stream.listeners('data')[0] as Listener;
     (stream as Wired)[TAKER] = taker;
     stream.on('data', onData);
     stream.off('data', theirs);
+    theirEnd = stream.listeners('end').at(-1) as typeof theirEnd;
+    stream.off('end', theirEnd);
+    stream.on('end', onEnd);
   }
 
   /** @internal The intake of a stream on which something has come. */
@@ -154,6 +158,11 @@ export class Intake {
 
 function onData(this: Wired, chunk: Buffer): void {
   Intake.of(this)?.take(chunk);
+}
+
+/** After a closing handshake ws ends again what has ended, and Node makes an error of each, which costs as much as all else. */
+function onEnd(this: Duplex): void {
+  if (!this.writableEnded) theirEnd.call(this);
 }
 
 function onClose(this: Wired): void {

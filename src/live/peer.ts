@@ -45,7 +45,7 @@ export class Peer extends WebSocket {
       this.connection.flush();
       super.close(code, data);
     };
-    if (this.connection.leaving) leave();
+    if (this.connection.leaving || this.connection.silent) leave();
     else setImmediate(leave);
   }
 }

@@ -253,6 +253,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#farewell !== undefined;
   }
 
+  /** @internal Whether no message has come: there is none that is still to be answered. */
+  get silent(): boolean {
+    return this.#inbox === undefined && this.#calls === undefined;
+  }
+
   /** @internal */
   closedBy(code: number, reason: string): void {
     this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
