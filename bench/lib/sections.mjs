@@ -115,6 +115,18 @@ function growth({ outcome: { results } }, chart) {
       curves(series),
     );
   }
+  if (results.policies !== undefined) {
+    const titles = Object.keys(results.policies);
+    const cell = ({ median, low, high }) => `**${median.toFixed(2)}** (${low.toFixed(2)}–${high.toFixed(2)})`;
+    const rows = Object.keys(results.policies[titles[0]]).map(
+      (policy) =>
+        `| \`${policy}\` | ${titles.map((title) => cell(results.policies[title][policy])).join(' | ')} |`,
+    );
+    text.push(
+      'Policies for slow readers while nobody is slow: deliveries per second to 1,000 sockets, as a ratio to `close`.',
+      [`|  | ${titles.join(' | ')} |`, `| --- |${titles.map(() => ' ---: |').join('')}`, ...rows].join('\n'),
+    );
+  }
   if (results.scopes !== undefined) {
     const { plain, scoped, resolve } = results.scopes;
     text.push(

@@ -27,6 +27,7 @@ export async function growth(options) {
   results.startup = await guarded('start-up', () => startup(coequal, options));
   results.subscribers = await guarded('subscribers', () => subscribers(options));
   results.channels = await guarded('channels', () => channels(options));
+  results.policies = await guarded('policies', () => policies(options));
   results.scopes = await guarded('scopes', () => scopes(options));
   return { results, leftOut };
 }
@@ -106,6 +107,46 @@ async function publishing(title, counts, { node, rounds, seconds, log }, shape) 
     await app.stop();
   }
   return told(title, points, log);
+}
+
+/** What policies for slow readers cost while nobody is slow: deliveries per second, as a ratio to `close` of the same round. */
+async function policies({ node, rounds, seconds, log }) {
+  const paths = { close: '/rooms/0', 'drop-oldest': '/oldest', conflate: '/latest' };
+  const bursts = { 'one at a time': 1, 'bursts of ten': 10 };
+  const app = await startApp(CHANNELS, node);
+  const ratios = {};
+  try {
+    const rate = async (policy, burst, time) => {
+      const { port, conductor } = app;
+      const task = { task: 'broadcast', path: paths[policy], burst, receivers: 1_000, seconds: time };
+      return (await load({ ...task, port, conductor }, node)).rate;
+    };
+    for (const policy of Object.keys(paths)) await rate(policy, 1, 1);
+    for (const [title, burst] of Object.entries(bursts)) {
+      const taken = Object.fromEntries(Object.keys(paths).map((policy) => [policy, []]));
+      for (let round = 0; round < rounds; round++) {
+        const names = Object.keys(paths);
+        const order = round % 2 === 0 ? names : names.reverse();
+        const rates = {};
+        for (const policy of order) rates[policy] = await rate(policy, burst, seconds);
+        for (const policy of order) taken[policy].push(rates[policy] / rates.close);
+      }
+      ratios[title] = Object.fromEntries(
+        Object.entries(taken).map(([policy, values]) => [
+          policy,
+          { median: median(values), low: Math.min(...values), high: Math.max(...values) },
+        ]),
+      );
+      log(
+        `policies, ${title}: ${Object.entries(ratios[title])
+          .map(([policy, { median: ratio }]) => `${policy} ${ratio.toFixed(2)}`)
+          .join('  ')}`,
+      );
+    }
+  } finally {
+    await app.stop();
+  }
+  return ratios;
 }
 
 /** Microseconds per request without and with a request-scoped service, and what tsyringe takes for that alone. */

@@ -216,8 +216,14 @@ class ControllerCompiler {
       // Its client has left while the middleware ran: what is deferred now would run before the scope is used.
       if (ctx.ended) return alone(ctx, message);
       const scope = new Scope(ctx);
-      ctx.defer(() => scope.dispose(logger));
-      return invoke(provider.resolve(scope), ctx, message);
+      let instance: object;
+      try {
+        instance = provider.resolve(scope);
+      } finally {
+        // To be told of the end of a request costs as much as all that most scopes make.
+        if (scope.holds) ctx.defer(() => scope.dispose(logger));
+      }
+      return invoke(instance, ctx, message);
     };
   }
 

@@ -23,6 +23,11 @@ export class Scope {
     return instance;
   }
 
+  /** Whether anything is to be disposed, or may be made later that is. @internal */
+  get holds(): boolean {
+    return this.#made !== undefined || this.container !== undefined;
+  }
+
   /**
    * Disposes what was made in the scope and has `dispose()`, `[Symbol.asyncDispose]()` or `[Symbol.dispose]()`:
    * the last made first, each awaited, and each once. Errors are logged, not thrown.

@@ -1,6 +1,8 @@
-import { Channel, Channels, Controller, WebSocket, createApp, defineChannel } from 'coequal';
+import { Channel, Channels, Controller, WebSocket, conflate, createApp, defineChannel } from 'coequal';
 
 const Room = defineChannel<string>('rooms/:room');
+const Oldest = defineChannel<string>('oldest', { onFull: 'drop-oldest' });
+const Latest = defineChannel<string>('latest', { onFull: conflate((text: string) => text[0]) });
 
 @Controller()
 class RoomController {
@@ -8,12 +10,26 @@ class RoomController {
   room(@Channel(Room) channel: Channel<string>) {
     return channel;
   }
+
+  @WebSocket('/oldest')
+  oldest(@Channel(Oldest) channel: Channel<string>) {
+    return channel;
+  }
+
+  @WebSocket('/latest')
+  latest(@Channel(Latest) channel: Channel<string>) {
+    return channel;
+  }
 }
 
-/** Publishing goes to the room `0`, whatever other rooms there are. */
+/** Publishing goes to the room `0`, whatever other rooms there are, or to the channel of another policy that is read. */
 export async function start() {
   const app = createApp({ controllers: [RoomController] });
   const { port } = await app.listen({ port: 0, host: '127.0.0.1' });
-  const channel = app.container.resolve(Channels).of(Room, { room: '0' });
-  return { port, publish: (text: string) => channel.publish(text) };
+  const channels = app.container.resolve(Channels);
+  const all = [channels.of(Room, { room: '0' }), channels.of(Oldest), channels.of(Latest)];
+  const publish = (text: string) => {
+    for (const channel of all) if (channel.size > 0) channel.publish(text);
+  };
+  return { port, publish };
 }
