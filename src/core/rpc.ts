@@ -54,7 +54,7 @@ export class Calls {
     try {
       request = parseJson(message);
     } catch (error) {
-      return this.#send(socket, failure(null, PARSE_ERROR, 'Parse error', (error as Error).message));
+      return this.#send(socket, refusal(socket, null, PARSE_ERROR, 'Parse error', error as HttpError));
     }
     if (Array.isArray(request)) return this.#batch(socket, request);
     return settled(this.#call(socket, request), (answer) => this.#send(socket, answer));
@@ -63,7 +63,8 @@ export class Calls {
   /** A batch is answered at once, when all of its calls are done; they run one after the other. */
   async #batch(socket: Socket, requests: unknown[]): Promise<void> {
     if (requests.length === 0 || requests.length > MAX_BATCH) {
-      return this.#send(socket, failure(null, INVALID_REQUEST, `A batch has 1 to ${MAX_BATCH} calls`));
+      const message = `A batch has 1 to ${MAX_BATCH} calls`;
+      return this.#send(socket, refusal(socket, null, INVALID_REQUEST, message, new HttpError(400, message)));
     }
     const answers: string[] = [];
     for (const request of requests) {
@@ -75,11 +76,16 @@ export class Calls {
 
   /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
   #call(socket: Socket, request: unknown, inBatch = false): Answer | undefined | Promise<Answer | undefined> {
-    if (!isRequest(request)) return failure(idOf(request), INVALID_REQUEST, 'Invalid Request');
+    if (!isRequest(request)) {
+      return refusal(socket, idOf(request), INVALID_REQUEST, 'Invalid Request', new HttpError(400));
+    }
     const { method, params, id } = request;
     const reply = (answer: Answer): Answer | undefined => (id === undefined ? undefined : answer);
     const procedure = this.procedures.get(method);
-    if (procedure === undefined) return reply(failure(id ?? null, METHOD_NOT_FOUND, 'Method not found'));
+    if (procedure === undefined) {
+      const message = 'Method not found';
+      return reply(refusal(socket, id ?? null, METHOD_NOT_FOUND, message, new HttpError(404)));
+    }
     const ctx = callContext(socket);
     const succeed = (): Answer | undefined => {
       ctx.end();
@@ -142,8 +148,13 @@ function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
   return failure(id, INTERNAL_ERROR, 'Internal error', data);
 }
 
-function failure(id: Id, code: number, message: string, data?: unknown): Answer {
-  return { jsonrpc: '2.0', error: data === undefined ? { code, message } : { code, message, data }, id };
+/** Answers what never becomes a call: its problem is the connection's. */
+function refusal({ context }: Socket, id: Id, code: number, message: string, error: HttpError): Answer {
+  return failure(id, code, message, problem(error, context.id));
+}
+
+function failure(id: Id, code: number, message: string, data: unknown): Answer {
+  return { jsonrpc: '2.0', error: { code, message, data }, id };
 }
 
 function isRequest(value: unknown): value is { method: string; params?: unknown; id?: Id } {

@@ -4,7 +4,11 @@ import { called, Calls, callable } from '../../support/calls.js';
 import { mistreated } from '../../support/canary.js';
 
 const MAX_BATCH = 100;
-const INVALID = { jsonrpc: '2.0', error: { code: -32600, message: 'Invalid Request' }, id: null };
+const INVALID = {
+  jsonrpc: '2.0',
+  error: { code: -32600, message: 'Invalid Request', data: { title: 'Bad Request', status: 400 } },
+  id: null,
+};
 
 interface Answer {
   jsonrpc: '2.0';
@@ -154,6 +158,7 @@ describe('Messages', () => {
         const { error: given, ...rest } = await exchange(socket, text);
         expect(rest).to.deep.equal({ jsonrpc: '2.0', id: null });
         expect(given).to.include(error);
+        expect(given?.data).to.include({ title: 'Bad Request', status: 400 });
         await stillTalks(socket);
         expect(called).to.have.length(runs);
       });
@@ -185,7 +190,7 @@ describe('Messages', () => {
           // Where other messages are taken too, what nothing shows to be a call is one of them.
           if (path !== '/calls' && !JSON.stringify(batch).includes('"jsonrpc"')) continue;
           const socket = await suite.server.socket(path);
-          expect(await answersTo(socket, batch)).to.deep.equal(answers);
+          expect((await answersTo(socket, batch)).map(plain)).to.deep.equal(answers);
           await stillTalks(socket);
         }
       });

@@ -9,7 +9,7 @@ const KEYS = 10_001;
 /** What a call is answered by, when something is wrong with it. */
 interface Failure {
   jsonrpc: '2.0';
-  error: { code: number; message: string; data?: unknown };
+  error: { code: number; message: string; data: { requestId?: string; detail?: string } };
   id: unknown;
 }
 
@@ -54,7 +54,8 @@ describe('Messages', () => {
         const { error, ...rest } = await exchange(socket, text);
         expect(rest).to.deep.equal({ jsonrpc: '2.0', id: null });
         expect(error).to.include({ code: -32700, message: 'Parse error' });
-        expect(String(error.data)).not.to.include('echo');
+        expect(error.data).to.include({ title: 'Bad Request', status: 400 });
+        expect(error.data.detail).to.be.a('string').that.does.not.include('echo');
         await stillTalks(socket);
         expect(called).to.deep.equal([]);
         expect(({} as { a?: unknown }).a).to.equal(undefined);
@@ -113,10 +114,12 @@ describe('Messages', () => {
       suite.holds(`are answered by -32600, and by their id where they have one: ${text}`, async () => {
         for (const { path } of text.includes('"jsonrpc"') ? callable : callable.slice(0, 1)) {
           const socket = await suite.server.socket(path);
-          expect(await exchange(socket, text)).to.deep.equal({
-            jsonrpc: '2.0',
-            error: { code: -32600, message: 'Invalid Request' },
-            id,
+          const { error, ...rest } = await exchange(socket, text);
+          expect(rest).to.deep.equal({ jsonrpc: '2.0', id });
+          expect(bare(error)).to.deep.equal({
+            code: -32600,
+            message: 'Invalid Request',
+            data: { title: 'Bad Request', status: 400 },
           });
           await stillTalks(socket);
         }
@@ -144,17 +147,19 @@ describe('Messages', () => {
       suite.holds(`are no methods: ${JSON.stringify(method)} is answered by -32601`, async () => {
         for (const { path } of callable) {
           const socket = await suite.server.socket(path);
-          const failure = { code: -32601, message: 'Method not found' };
+          const failure = {
+            code: -32601,
+            message: 'Method not found',
+            data: { title: 'Not Found', status: 404 },
+          };
           for (const id of ['x', 0, null]) {
-            expect(await exchange(socket, { jsonrpc: '2.0', method, id })).to.deep.equal({
-              jsonrpc: '2.0',
-              error: failure,
-              id,
-            });
+            const { error, ...rest } = await exchange(socket, { jsonrpc: '2.0', method, id });
+            expect(rest).to.deep.equal({ jsonrpc: '2.0', id });
+            expect(bare(error)).to.deep.equal(failure);
           }
           const batch = [{ jsonrpc: '2.0', method, id: 'x' }];
           const answers = (await exchange(socket, batch)) as unknown as Failure[];
-          expect(answers.map(({ error }) => error)).to.deep.equal([failure]);
+          expect(answers.map(({ error }) => bare(error))).to.deep.equal([failure]);
           socket.send({ jsonrpc: '2.0', method });
           await stillTalks(socket);
         }
@@ -189,6 +194,12 @@ describe('Messages', () => {
 async function exchange(socket: TestSocket, message: unknown): Promise<Failure> {
   socket.send(message);
   return socket.json<Failure>();
+}
+
+/** The error without what differs from one connection to the next. */
+function bare({ data: { requestId, ...data }, ...error }: Failure['error']): unknown {
+  expect(requestId).to.be.a('string');
+  return { ...error, data };
 }
 
 /** The next thing that comes is the answer to a good call: nothing else was on its way. */
