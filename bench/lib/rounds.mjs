@@ -5,9 +5,10 @@ import { summary } from './statistics.mjs';
  * Starts the applications, checks each, and takes the measurements in interleaved rounds: each round goes
  * through all of them, beginning with another one. An application that fails is left out, with its reason.
  *
+ * @param warmUps rounds before the first, in which code is compiled and nothing is counted
  * @param measurements `{ name: (app, entry) => Promise<figures> }`, or undefined from one that does not apply
  */
-export async function measure({ entries, measurements, check = async () => {}, options, log }) {
+export async function measure({ entries, measurements, check = async () => {}, warmUps = 0, options, log }) {
   const { node, rounds } = options;
   const leftOut = {};
   const apps = [];
@@ -30,14 +31,14 @@ export async function measure({ entries, measurements, check = async () => {}, o
   const taken = {};
   for (const [name, take] of Object.entries(measurements)) {
     taken[name] = {};
-    for (let round = 0; round < rounds; round++) {
+    for (let round = -warmUps; round < rounds; round++) {
       for (let i = 0; i < apps.length; i++) {
-        const { entry, app } = apps[(i + round) % apps.length];
+        const { entry, app } = apps[(i + round + warmUps) % apps.length];
         const before = (taken[name][entry.name] ??= []);
         if (before.failed) continue;
         try {
           const figures = await take(app, entry);
-          if (figures !== undefined) before.push(figures);
+          if (figures !== undefined && round >= 0) before.push(figures);
         } catch (error) {
           before.failed = true;
           drop({ ...entry, name: `${entry.name}, ${name}` }, error);

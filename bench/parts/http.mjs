@@ -20,7 +20,14 @@ export async function http(options) {
   for (const [name, route] of Object.entries(ROUTES)) {
     measurements[name] = ({ port }) => wrk({ port, ...route, seconds: options.seconds });
   }
-  return measure({ entries: options.pick(HTTP), measurements, check, options, log: options.log });
+  return measure({
+    entries: options.pick(HTTP),
+    measurements,
+    check,
+    warmUps: 1,
+    options,
+    log: options.log,
+  });
 }
 
 /** The same answers from all, and each route warm. */
