@@ -60,7 +60,10 @@ export class Upgrader {
   /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Its reset may be about to be told, and without a listener that is an exception.
-    if (!socket.writable) return void socket.on('error', destroy);
+    if (!socket.writable) {
+      socket.on('error', destroy);
+      return this.connections.take(socket);
+    }
     const before = inFlightOn(socket);
     if (before !== undefined) return this.#upgradeAfter(before, request, socket, head);
     let found: ReturnType<Dispatcher['socketRoute']>;
@@ -174,7 +177,7 @@ function fieldsOf(response: ServerResponse): string[] {
 
 /** What an upgrade is made on: until ws has it, it is followed here. */
 class Wire {
-  #followed = false;
+  #over: (() => void) | undefined = undefined;
   #handedOver = false;
 
   constructor(
@@ -188,7 +191,7 @@ class Wire {
   /** The exchange ends with the socket; a reset is an event, and without a listener an exception. */
   follow(): void {
     if (this.#handedOver) return;
-    this.#followed = true;
+    this.#over = () => this.ctx.end();
     this.socket.on('error', destroy).on('close', this.#over);
     this.connections.take(this.socket);
   }
@@ -196,12 +199,10 @@ class Wire {
   /** From now on ws follows the socket, and ours ends its exchange itself, once it knows how it was closed. */
   handOver(): void {
     this.#handedOver = true;
-    if (!this.#followed) return;
+    if (this.#over === undefined) return;
     this.socket.off('error', destroy).off('close', this.#over);
     this.connections.release(this.socket);
   }
-
-  readonly #over = (): void => this.ctx.end();
 }
 
 /**

@@ -210,6 +210,35 @@ describe('Process', () => {
       await client.closed();
     });
 
+    const refused: [name: string, text: string, status: string][] = [
+      ['sends what is no request', 'no request\r\n\r\n', '400'],
+      ['asks for a tunnel', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', '501'],
+      [
+        'asks for an upgrade that is refused',
+        ['GET /socket HTTP/1.1', ...HANDSHAKE.filter((line) => !line.includes('Key')), '', ''].join('\r\n'),
+        '400',
+      ],
+      [
+        'asks for an upgrade behind an answer that closes',
+        [
+          ...['GET /nowhere HTTP/1.1', 'Host: localhost', 'Connection: close', ''],
+          ...['GET /socket HTTP/1.1', ...HANDSHAKE, '', ''],
+        ].join('\r\n'),
+        '404',
+      ],
+    ];
+    for (const [name, text, status] of refused) {
+      holds(`cuts a client that ${name} and does not leave`, async () => {
+        const it = await house(() => undefined);
+        const client = await RawClient.connect(it.url);
+        client.write(text);
+        await client.until((received) => received.includes(`HTTP/1.1 ${status}`));
+        // Left to itself it would be cut after five seconds, which the runner does not wait for.
+        await it.app.close({ grace: 20 });
+        await client.closed();
+      });
+    }
+
     holds('is done once, however many ask for it at the same time', async () => {
       const it = await house(() => undefined);
       const client = await RawClient.connect(it.url);
