@@ -220,10 +220,9 @@ describe('Process', () => {
       ],
       [
         'asks for an upgrade behind an answer that closes',
-        [
-          ...['GET /nowhere HTTP/1.1', 'Host: localhost', 'Connection: close', ''],
-          ...['GET /socket HTTP/1.1', ...HANDSHAKE, '', ''],
-        ].join('\r\n'),
+        ['GET /nowhere HTTP/1.1', 'Host: localhost', 'Connection: close', '']
+          .concat('GET /socket HTTP/1.1', HANDSHAKE, '', '')
+          .join('\r\n'),
         '404',
       ],
     ];
