@@ -46,7 +46,16 @@ const FLOORS: Floor[] = [
       'core/options',
     ],
   },
-  { files: ['core/environment', 'core/context', 'core/compose', 'core/metadata', 'core/router'] },
+  {
+    files: [
+      'core/environment',
+      'core/context',
+      'core/call-context',
+      'core/compose',
+      'core/metadata',
+      'core/router',
+    ],
+  },
   { files: ['core/injection*', 'core/invoke', 'core/readers', 'core/links'] },
   { files: ['live/*'] },
   {

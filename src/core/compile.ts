@@ -1,3 +1,4 @@
+import type { CallContext } from './call-context.js';
 import { compose, type MiddlewareLike, type Step } from './compose.js';
 import { ConfigurationError } from './errors.js';
 import { concludeHttp, httpStep, type Call } from './http.js';
@@ -163,7 +164,7 @@ class ControllerCompiler {
         const run = this.#run(name, this.#callReaders(name, method), 'message');
         const links = this.#methodLinks(name, method);
         const step: Step = (ctx) => {
-          const value = run(ctx, ctx.message);
+          const value = run(ctx, (ctx as CallContext).message);
           const keep = (result: unknown): void => {
             ctx.reached = true;
             ctx.answer = result;

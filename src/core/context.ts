@@ -44,8 +44,6 @@ export class Context {
   /** @internal */ guard: ((ctx: Context) => unknown) | undefined = undefined;
   /** Runs what comes later in the asynchronous context that the middleware has made. */
   /** @internal */ bound: AsyncResource | undefined = undefined;
-  /** The `params` of a call. */
-  /** @internal */ message: unknown = undefined;
   /** The scope of the exchange's middleware, where any of it is scoped. */
   /** @internal */ scope: Scope | undefined = undefined;
 
@@ -57,11 +55,11 @@ export class Context {
   #id: string | undefined = undefined;
   #abort: AbortController | undefined = undefined;
   #deferred: (() => unknown)[] | undefined = undefined;
-  #watched = false;
-  #parent: Context | undefined = undefined;
+  /** Whether somebody ends the exchange when its time has come. */
+  protected watched = false;
   #ended = false;
-  #response: ServerResponse | undefined;
-  #socket: Duplex | undefined = undefined;
+  /** Of an upgrade its socket, until somebody asks for the response. */
+  #response: ServerResponse | Duplex;
 
   constructor(
     readonly kind: Kind,
@@ -72,27 +70,25 @@ export class Context {
     /** Node's own request; of an open socket, its head. */
     public request: IncomingMessage,
     /** The response, or the socket of an upgrade: there it is only made for those who ask for it. */
-    answer: ServerResponse | Duplex,
+    response: ServerResponse | Duplex,
     /** @internal */ readonly environment: Environment,
     /** @internal */ readonly search: string,
   ) {
-    if (answer instanceof ServerResponse) {
-      this.#response = answer;
-    } else {
-      // Who upgrades it follows the socket.
-      this.#socket = answer;
-      this.#watched = true;
-    }
+    this.#response = response;
+    // Who upgrades a socket follows it.
+    if (!(response instanceof ServerResponse)) this.watched = true;
   }
 
   /** Node's own response: on an upgrade too, until the 101 has been sent. */
   get response(): ServerResponse {
-    return (this.#response ??= responseOn(this.#socket as Duplex, this.request));
+    const response = this.#response;
+    if (response instanceof ServerResponse) return response;
+    return (this.#response = responseOn(response, this.request));
   }
 
   /** @internal Whether the head has been sent. */
   get headSent(): boolean {
-    return this.#response?.headersSent ?? false;
+    return this.#response instanceof ServerResponse && this.#response.headersSent;
   }
 
   /** @internal The head is a 101: gives the response, if anybody has asked for one, and has it stand for sent. */
@@ -100,7 +96,7 @@ export class Context {
     const response = this.#response;
     this.#response = SENT;
     this.request = head;
-    return response;
+    return response instanceof ServerResponse ? response : undefined;
   }
 
   get method(): string {
@@ -141,30 +137,25 @@ export class Context {
 
   /** Who the request is from, once middleware has said so. */
   get user(): RegisteredUser | undefined {
-    return this.#bearer.#user;
+    return this.#user;
   }
 
   set user(user: RegisteredUser | undefined) {
-    this.#bearer.#user = user;
+    this.#user = user;
   }
 
   /** The session, where `sessions()` runs; what Express middleware has made of it, where that runs instead. */
   get session(): Session {
-    return this.#bearer.#session as Session;
+    return this.#session as Session;
   }
 
   set session(session: unknown) {
-    this.#bearer.#session = session;
+    this.#session = session;
   }
 
   /** What middleware learnt about the exchange, for those who come after it. */
   get attributes(): Attributes {
-    return (this.#bearer.#attributes ??= new Map() as Attributes);
-  }
-
-  /** Who bears what middleware has learnt: of a call, the connection, so that both always know the same. */
-  get #bearer(): Context {
-    return this.#parent ?? this;
+    return (this.#attributes ??= new Map() as Attributes);
   }
 
   /** @internal Takes over what middleware has learnt anew. */
@@ -173,15 +164,6 @@ export class Context {
     this.#session = fresh.#session;
     this.#attributes = fresh.#attributes;
     this.deadline = fresh.deadline;
-  }
-
-  /** @internal Makes this a call on a connection: it shares who the connection is from, and ends with the call. */
-  callOn(connection: Context): this {
-    this.#parent = connection;
-    this.#watched = true;
-    this.outlet = connection.outlet;
-    this.head = connection.head;
-    return this;
   }
 
   /** @internal The same request with other credentials, for its middleware to decide anew. */
@@ -194,7 +176,7 @@ export class Context {
     }) as IncomingMessage;
     const { kind, path, params, environment, search } = this;
     const fresh = new Context(kind, path, params, request, new ServerResponse(request), environment, search);
-    fresh.#watched = true;
+    fresh.watched = true;
     return fresh;
   }
 
@@ -253,7 +235,6 @@ export class Context {
 
   /** Aborts when the exchange ends: the answer is sent, the stream has ended, the socket has closed. */
   get signal(): AbortSignal {
-    if (this.#parent !== undefined) return this.#parent.signal;
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#ended) this.#abort.abort();
@@ -286,13 +267,13 @@ export class Context {
 
   /** @internal Whether the exchange is over: its answer is out, or nobody is left to take it. */
   get ended(): boolean {
-    return this.#ended || (this.#response ?? this.#socket)?.destroyed === true;
+    return this.#ended || this.#response.destroyed;
   }
 
   /** Ends the exchange when its response closes. */
   #watch(): void {
-    if (this.#watched) return;
-    this.#watched = true;
+    if (this.watched) return;
+    this.watched = true;
     const { response } = this;
     // What has closed already tells of it no more.
     if (response.destroyed) this.end();

@@ -2,7 +2,8 @@ import { json } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
-import { Context } from './context.js';
+import { CallContext } from './call-context.js';
+import type { Context } from './context.js';
 import { InvalidInput } from './convert.js';
 import { HttpError, isA, problem } from './errors.js';
 import { parseJson } from './json.js';
@@ -86,7 +87,7 @@ export class Calls {
       const message = 'Method not found';
       return reply(refusal(socket, id ?? null, METHOD_NOT_FOUND, message, new HttpError(404)));
     }
-    const ctx = callContext(socket);
+    const ctx = new CallContext(socket.context, params);
     const succeed = (): Answer | undefined => {
       ctx.end();
       return reply({ jsonrpc: '2.0', id: id ?? null, result: ctx.answer ?? null });
@@ -96,7 +97,6 @@ export class Calls {
       return reply(errorAnswer(ctx, id ?? null, error));
     };
     try {
-      ctx.message = params;
       const result = callTracing.hasSubscribers
         ? traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx))
         : procedure.chain(ctx);
@@ -132,12 +132,6 @@ export class Calls {
       return json(errorAnswer(socket.context, answer.id, error));
     }
   }
-}
-
-/** A context for one call: it shares who the connection is from, and has an answer of its own. */
-function callContext(socket: Socket): Context {
-  const { kind, path, params, request, response, environment, search } = socket.context;
-  return new Context(kind, path, params, request, response, environment, search).callOn(socket.context);
 }
 
 function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
