@@ -1,15 +1,13 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
-import { isThenable } from '../core/thenable.js';
 import { Connection, type CloseReason } from './connection.js';
 import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
-import { Rate } from './rate.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
-import { Session } from './session.js';
-import { Inbox, type RawMessage, type Taking } from './inbox.js';
+import type { RawMessage, Taking } from './inbox.js';
+import { Incoming } from './incoming.js';
 import { Intake } from './intake.js';
 import { checkClose, type Peer } from './peer.js';
 
@@ -29,21 +27,17 @@ export interface Conversation {
 
 /** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
 export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
-  readonly kind = 'websocket';
   /** ws's own socket, for what is not covered here. */
   readonly raw: Peer;
   readonly #stream: Duplex;
   /** Made when something comes or is waited for: most sockets only listen. */
-  #inbox: Inbox | undefined = undefined;
+  #incoming: Incoming | undefined = undefined;
+  /** What is to be done with the first message. */
   #taking: Taking = 'held';
-  #calls: Inbox | undefined = undefined;
-  readonly #rate: Rate | undefined;
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
   #farewell: CloseReason | undefined = undefined;
-  /** When a message was first seen that has not ended. */
-  #unfinished: number | undefined = undefined;
 
   /** @internal */
   constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
@@ -51,7 +45,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.raw = peer;
     this.#stream = stream;
     this.#conversation = conversation;
-    this.#rate = conversation.rate === undefined ? undefined : new Rate(conversation.rate);
     this.#compressed = peer.extensions !== '';
     peer.connection = this as Socket;
     peer.on('message', onMessage);
@@ -59,6 +52,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     peer.on('close', onClose);
     // What is compressed is ws's to read, and so is a stream that somebody else listens to.
     if (!this.#compressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
+  }
+
+  get kind(): 'websocket' {
+    return 'websocket';
   }
 
   /** @internal */
@@ -104,11 +101,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return payload !== undefined && this.#compress(payload);
   }
 
-  /** @internal */
-  handle(message: RawMessage): unknown {
-    return this.#conversation.receive(this as Socket, message);
-  }
-
   /**
    * Closes the socket, RFC 6455 section 7.
    * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
@@ -118,34 +110,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (this.closed !== undefined || this.#farewell !== undefined) return;
     this.#farewell = { code, reason };
     this.raw.close(code, reason);
-    this.ignore();
-    this.#calls?.discard();
+    this.#taking = 'nothing';
+    this.#incoming?.discard();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
   [Symbol.asyncIterator](): AsyncIterator<In, void> {
-    const messages = this.#messages.messages();
-    const next = async (): Promise<IteratorResult<In, void>> => {
-      for (;;) {
-        const message = await messages.next();
-        if (message === undefined) return { done: true, value: undefined };
-        try {
-          const value = this.#conversation.decode(message);
-          return { done: false, value: (isThenable(value) ? await value : value) as In };
-        } catch (error) {
-          this.#conversation.refuse(this as Socket, error);
-        }
-      }
-    };
-    return {
-      next,
-      return: () => {
-        this.ignore();
-        // A throw leaves the loop as `break` does, and reaches us only after this: its code is the one to close with.
-        setImmediate(() => this.close());
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+    return this.#received.values<In>();
   }
 
   /** @internal The 101 is out, and the method may be run: messages flow. */
@@ -160,27 +131,27 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal The method takes messages from now on, those that came before first. */
   listen(): void {
-    if (this.#inbox !== undefined) this.#inbox.open();
+    if (this.#incoming !== undefined) this.#incoming.open();
     else if (this.#taking === 'held') this.#taking = 'handler';
   }
 
   /** @internal Nobody takes messages: they are read, so that a close is seen, and dropped. */
   ignore(): void {
     this.#taking = 'nothing';
-    this.#inbox?.discard();
-  }
-
-  get #messages(): Inbox {
-    if (this.#inbox === undefined) {
-      this.#inbox = new Inbox(this, this.#taking);
-      if (this.closed !== undefined) this.#inbox.end();
-    }
-    return this.#inbox;
+    this.#incoming?.ignore();
   }
 
   /** @internal Whether a loop over the messages runs or has begun. */
   get iterated(): boolean {
-    return this.#inbox?.iterated ?? false;
+    return this.#incoming?.iterated ?? false;
+  }
+
+  get #received(): Incoming {
+    if (this.#incoming === undefined) {
+      this.#incoming = new Incoming(this as Socket, this.#conversation, this.#taking);
+      if (this.closed !== undefined) this.#incoming.end();
+    }
+    return this.#incoming;
   }
 
   override beat(): boolean {
@@ -190,21 +161,14 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       return false;
     }
     this.alive = false;
-    if (this.#takesTooLong()) {
+    // Fragments that never end are no silence: pongs may come between them.
+    const { message } = this.context.environment.timeouts;
+    if ((this.#incoming !== undefined || this.raw.unfinished) && this.#received.takesLongerThan(message)) {
       this.giveUp(1008, 'the message took too long');
       return true;
     }
     this.write(PING);
     return true;
-  }
-
-  /** Fragments that never end are no silence: pongs may come between them. */
-  #takesTooLong(): boolean {
-    // While nothing is read the rest of the message may wait on the way.
-    if (!this.raw.unfinished || this.raw.isPaused) this.#unfinished = undefined;
-    else this.#unfinished ??= performance.now();
-    const { message } = this.context.environment.timeouts;
-    return this.#unfinished !== undefined && performance.now() - this.#unfinished >= message;
   }
 
   terminate(): void {
@@ -213,28 +177,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   receive(message: RawMessage): void {
-    // The peer may go on sending although it was told that it is over.
-    if (this.#farewell !== undefined) return this.#messages.drop(message);
-    const { environment, session } = this.context as {
-      environment: Context['environment'];
-      session: unknown;
-    };
-    environment.counters.messagesIn++;
-    // Who sends uses the session: its idle time begins anew.
-    if (session instanceof Session) session.touch();
-    this.alive = true;
-    this.#unfinished = undefined;
-    if (this.#rate?.exceeded() === true) {
-      this.giveUp(1008, 'too many messages');
-      return;
-    }
-    if (this.#conversation.isCall(message)) this.#callsOf().push(message);
-    else this.#messages.push(message);
-  }
-
-  /** Calls have a line of their own: the loop may not ask for its next message until one of them is answered. */
-  #callsOf(): Inbox {
-    return (this.#calls ??= new Inbox(this, 'handler'));
+    this.#received.receive(message);
   }
 
   /** @internal Closes the socket for what its client did; one line tells the operator. */
@@ -255,13 +198,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal Whether no message has come: there is none that is still to be answered. */
   get silent(): boolean {
-    return this.#inbox === undefined && this.#calls === undefined;
+    return this.#incoming === undefined;
   }
 
   /** @internal */
   closedBy(code: number, reason: string): void {
     this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
-    this.#inbox?.end();
+    this.#incoming?.end();
     this.context.environment.connections.gone(this);
     this.context.end();
   }

@@ -1,0 +1,112 @@
+import type { Context } from '../core/context.js';
+import { isThenable } from '../core/thenable.js';
+import { Inbox, type RawMessage, type Taking } from './inbox.js';
+import { Rate } from './rate.js';
+import { Session } from './session.js';
+import type { Conversation, Socket } from './socket.js';
+
+/** What comes in on one socket: within its rate, calls in a line of their own. */
+export class Incoming {
+  readonly #messages: Inbox;
+  /** The loop over the messages may not ask for its next one until a call is answered. */
+  #calls: Inbox | undefined = undefined;
+  readonly #rate: Rate | undefined;
+  /** When a message was first seen that has not ended. */
+  #unfinished: number | undefined = undefined;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly conversation: Conversation,
+    taking: Taking,
+  ) {
+    this.#messages = new Inbox(this, taking);
+    this.#rate = conversation.rate === undefined ? undefined : new Rate(conversation.rate);
+  }
+
+  get raw(): Socket['raw'] {
+    return this.socket.raw;
+  }
+
+  /** Whether a loop over the messages runs or has begun. */
+  get iterated(): boolean {
+    return this.#messages.iterated;
+  }
+
+  receive(message: RawMessage): void {
+    const { socket } = this;
+    // The peer may go on sending although it was told that it is over.
+    if (socket.leaving) return this.#messages.drop(message);
+    const { environment, session } = socket.context as {
+      environment: Context['environment'];
+      session: unknown;
+    };
+    environment.counters.messagesIn++;
+    // Who sends uses the session: its idle time begins anew.
+    if (session instanceof Session) session.touch();
+    socket.alive = true;
+    this.#unfinished = undefined;
+    if (this.#rate?.exceeded() === true) return socket.giveUp(1008, 'too many messages');
+    if (!this.conversation.isCall(message)) this.#messages.push(message);
+    else (this.#calls ??= new Inbox(this, 'handler')).push(message);
+  }
+
+  /** @internal Handles a message whose turn has come. */
+  handle(message: RawMessage): unknown {
+    return this.conversation.receive(this.socket, message);
+  }
+
+  /** The method takes messages from now on, those that came before first. */
+  open(): void {
+    this.#messages.open();
+  }
+
+  /** Messages as values; leaving the loop closes the socket. */
+  values<In>(): AsyncIterator<In, void> {
+    const messages = this.#messages.messages();
+    const next = async (): Promise<IteratorResult<In, void>> => {
+      for (;;) {
+        const message = await messages.next();
+        if (message === undefined) return { done: true, value: undefined };
+        try {
+          const value = this.conversation.decode(message);
+          return { done: false, value: (isThenable(value) ? await value : value) as In };
+        } catch (error) {
+          this.conversation.refuse(this.socket, error);
+        }
+      }
+    };
+    return {
+      next,
+      return: () => {
+        this.ignore();
+        // A throw leaves the loop as `break` does, and reaches us only after this: its code is the one to close with.
+        setImmediate(() => this.socket.close());
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  /** Nobody takes messages any more; calls are still answered. */
+  ignore(): void {
+    this.#messages.discard();
+  }
+
+  /** Nothing is taken any more. */
+  discard(): void {
+    this.#messages.discard();
+    this.#calls?.discard();
+  }
+
+  /** The socket has closed. What had come before is still handled. */
+  end(): void {
+    this.#messages.end();
+  }
+
+  /** Whether a message has been under way for longer than `limit` milliseconds. */
+  takesLongerThan(limit: number): boolean {
+    // While nothing is read the rest of the message may wait on the way.
+    if (!this.raw.unfinished || this.raw.isPaused) this.#unfinished = undefined;
+    else this.#unfinished ??= performance.now();
+    return this.#unfinished !== undefined && performance.now() - this.#unfinished >= limit;
+  }
+}
