@@ -17,9 +17,11 @@ export interface CloseReason {
   reason: string;
 }
 
-/** What follows a connection: it is told when the reader has caught up, and when the connection is over. */
+/** What follows a connection. */
 export interface Follower {
-  drained(connection: Connection): void;
+  /** The reader has caught up, as `notify` has asked for. */
+  drained?(connection: Connection): void;
+  /** The connection is over. */
   closed(connection: Connection): void;
 }
 
@@ -28,11 +30,12 @@ const HIGH_WATER = 65_536;
 
 const READY: Promise<void> = Promise.resolve();
 
+/** Times are kept as milliseconds since the process began: small numbers, which need no object of their own. */
+const BEGAN = Date.now();
+
 /** What stays open after the head: an event stream or a socket. */
 export abstract class Connection {
-  abstract readonly kind: Kind;
-  /** When it was opened, in milliseconds of the epoch. */
-  readonly opened = Date.now();
+  abstract get kind(): Kind;
   /** How and why it ended; undefined while it is open. */
   closed: CloseReason | undefined = undefined;
   /** @internal Whether the peer has shown a sign of life since the last heartbeat. */
@@ -42,16 +45,16 @@ export abstract class Connection {
   /** @internal Bytes that its subscriptions keep for it until it has caught up. */
   held = 0;
 
+  readonly #opened = Date.now() - BEGAN;
   #id: string | undefined = undefined;
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
   #ready = false;
   #corked = false;
-  #draining = false;
-  #wanted = false;
+  /** Whether somebody is to be told when the reader has caught up, and whether that is waited for already. */
+  #drain: 'nobody' | 'wanted' | 'awaited' = 'nobody';
   /** Most have one, for which a set would weigh as much as the connection. */
   #followers: Follower | Set<Follower> | undefined = undefined;
-  #waiters: (() => void)[] | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
 
   constructor(
@@ -62,6 +65,11 @@ export abstract class Connection {
 
   get id(): string {
     return (this.#id ??= randomUUID());
+  }
+
+  /** When it was opened, in milliseconds of the epoch. */
+  get opened(): number {
+    return BEGAN + this.#opened;
   }
 
   get user(): RegisteredUser | undefined {
@@ -133,14 +141,19 @@ export abstract class Connection {
     this.flush();
     if (!this.behind) return READY;
     return new Promise((resolve) => {
-      (this.#waiters ??= []).push(resolve);
+      const done = (): void => {
+        this.unfollow(waiter);
+        resolve();
+      };
+      const waiter: Follower = { drained: done, closed: done };
+      this.follow(waiter);
       this.notify();
     });
   }
 
   /** @internal Asks that those who follow be told when the reader has caught up; once. */
   notify(): void {
-    this.#wanted = true;
+    if (this.#drain === 'nobody') this.#drain = 'wanted';
     // What is written later in this turn is waited for as well.
     if (this.#pending === undefined) this.#awaitDrain();
   }
@@ -233,7 +246,7 @@ export abstract class Connection {
     this.#pending = undefined;
     this.#pendingBytes = 0;
     if (!this.sink.destroyed) this.transmit(Array.isArray(pending) ? joined(pending) : pending);
-    if (this.#wanted) this.#awaitDrain();
+    if (this.#drain === 'wanted') this.#awaitDrain();
   }
 
   /** @internal */
@@ -288,7 +301,6 @@ export abstract class Connection {
     this.#followers = undefined;
     for (const follower of followers) follower.closed(this);
     this.entry?.closed();
-    this.#wake();
   }
 
   /** Calls `then` when what was written has gone. */
@@ -299,13 +311,11 @@ export abstract class Connection {
   }
 
   #awaitDrain(): void {
-    if (this.#draining || !this.#ready) return;
-    this.#draining = true;
+    if (this.#drain === 'awaited' || !this.#ready) return;
+    this.#drain = 'awaited';
     this.whenSent(() => {
-      this.#draining = false;
-      this.#wanted = false;
-      this.#wake();
-      for (const follower of this.#following()) follower.drained(this);
+      this.#drain = 'nobody';
+      for (const follower of this.#following()) follower.drained?.(this);
     });
   }
 
@@ -313,11 +323,5 @@ export abstract class Connection {
     const followers = this.#followers;
     if (followers === undefined) return [];
     return followers instanceof Set ? followers : [followers];
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = undefined;
-    for (const resolve of waiters ?? []) resolve();
   }
 }

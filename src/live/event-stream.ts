@@ -19,7 +19,6 @@ const FIELDS = [
 
 /** An open event stream (HTML standard, section 9.2). */
 export class EventStream extends Connection {
-  readonly kind = 'sse';
   #raw: Writable | undefined = undefined;
   #opened = false;
   /** How it is to end once its head is sent. */
@@ -27,6 +26,10 @@ export class EventStream extends Connection {
 
   constructor(context: Context) {
     super(context, eventStream);
+  }
+
+  get kind(): 'sse' {
+    return 'sse';
   }
 
   override get resumable(): boolean {

@@ -1,7 +1,7 @@
 import { isThenable } from '../core/thenable.js';
 import type { Broker, Member, Replay } from './broker.js';
-import { boundsOf, type ChannelDefinition } from './channel-definition.js';
-import type { Connection } from './connection.js';
+import { boundsOf, type ChannelDefinition, type OnFull } from './channel-definition.js';
+import type { Connection, Follower } from './connection.js';
 import { Feed } from './feed.js';
 import type { HistoryBounds } from './history.js';
 import { Message } from './message.js';
@@ -93,9 +93,10 @@ export class Topics {
 export type Opening = (subscription: Subscription) => { read(): unknown; begin(value: never): void };
 
 /** The readers of one channel in this process. */
-export class Topic implements Source {
+export class Topic implements Source, Follower {
   readonly #subscribers = new Set<Subscriber>();
   readonly #bounds: HistoryBounds | undefined;
+  readonly #onFull: OnFull<never>;
   /** The broker has been asked, and has not answered yet. */
   #attaching: Promise<void> | undefined = undefined;
 
@@ -105,6 +106,7 @@ export class Topic implements Source {
     private readonly topics: Topics,
   ) {
     this.#bounds = boundsOf(definition.options.history);
+    this.#onFull = definition.options.onFull ?? 'close';
     const attached = topics.broker.attach(name, (message) => this.#receive(message));
     if (isThenable(attached)) this.#attaching = attached as Promise<void>;
   }
@@ -113,9 +115,37 @@ export class Topic implements Source {
     return this.#subscribers.size;
   }
 
-  /** Subscribes first, then reads the history, then merges: nothing is lost or doubled in between. */
   subscribe(connection: Connection, opening?: Opening): () => void {
-    const subscription = new Subscription(connection, this, this.definition.options.onFull ?? 'close');
+    if (opening === undefined && this.#needsNothing(connection)) return this.#subscribeItself(connection);
+    return this.#subscribe(connection, opening);
+  }
+
+  /** Whether nothing is to be known of a reader: what is told goes straight to it, and is its own to keep or to lose. */
+  #needsNothing(connection: Connection): boolean {
+    return (
+      this.#onFull === 'close' &&
+      this.#bounds === undefined &&
+      this.#attaching === undefined &&
+      this.definition.options.presence === undefined &&
+      !this.#subscribers.has(connection)
+    );
+  }
+
+  #subscribeItself(connection: Connection): () => void {
+    this.#subscribers.add(connection);
+    connection.follow(this);
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      connection.unfollow(this);
+      this.remove(connection);
+    };
+  }
+
+  /** Subscribes first, then reads the history, then merges: nothing is lost or doubled in between. */
+  #subscribe(connection: Connection, opening: Opening | undefined): () => void {
+    const subscription = new Subscription(connection, this, this.#onFull);
     this.#subscribers.add(subscription);
     try {
       subscription.onEnd = this.#join(connection);
@@ -129,9 +159,14 @@ export class Topic implements Source {
   }
 
   feed(): Feed<never> {
-    const feed = new Feed<never>(this, this.definition.options.onFull ?? 'close');
+    const feed = new Feed<never>(this, this.#onFull);
     this.#subscribers.add(feed);
     return feed;
+  }
+
+  /** A reader that needs no subscription is over. */
+  closed(connection: Connection): void {
+    this.remove(connection);
   }
 
   remove(subscriber: Subscriber): void {

@@ -109,6 +109,31 @@ describe('a channel', () => {
         expect(server.app.stats().channels).to.equal(0);
       });
 
+      it('receives as often as it has subscribed, and the end of one subscription is the end of that alone', async () => {
+        const ends: (() => void)[] = [];
+        const server = serve({
+          controllers: [
+            roomsOf(Room, (room, connection) => {
+              for (let n = 0; n < 2; n++) ends.push(room.subscribe(connection));
+            }),
+          ],
+        });
+        const reader = await openReader(server, kind, '/rooms/lobby');
+        const room = of(server, Room);
+        const [first, second] = ends;
+        expect(room.size).to.equal(3);
+        room.publish('thrice');
+        first?.();
+        first?.();
+        room.publish('twice');
+        second?.();
+        room.publish('once');
+        await reader.until(({ data }) => data.includes('once'));
+        expect(reader.data).to.deep.equal(['thrice', 'thrice', 'thrice', 'twice', 'twice', 'once']);
+        reader.leave();
+        await eventually(() => server.app.stats().channels === 0);
+      });
+
       it('serves the others when readers are ended and added while a message is handed on', async () => {
         const connections: Connection[] = [];
         const Tricky = defineChannel('rooms/:room');
