@@ -97,6 +97,8 @@ export class Topic implements Source, Follower {
   readonly #subscribers = new Set<Subscriber>();
   readonly #bounds: HistoryBounds | undefined;
   readonly #onFull: OnFull<never>;
+  /** Whether nothing is to be known of a reader: nothing is kept for it, and nobody is told of it. */
+  readonly #plain: boolean;
   /** The broker has been asked, and has not answered yet. */
   #attaching: Promise<void> | undefined = undefined;
 
@@ -105,10 +107,16 @@ export class Topic implements Source, Follower {
     private readonly definition: ChannelDefinition<never>,
     private readonly topics: Topics,
   ) {
-    this.#bounds = boundsOf(definition.options.history);
-    this.#onFull = definition.options.onFull ?? 'close';
+    const { history, onFull = 'close', presence } = definition.options;
+    this.#bounds = boundsOf(history);
+    this.#onFull = onFull;
     const attached = topics.broker.attach(name, (message) => this.#receive(message));
     if (isThenable(attached)) this.#attaching = attached as Promise<void>;
+    this.#plain =
+      onFull === 'close' &&
+      this.#bounds === undefined &&
+      presence === undefined &&
+      this.#attaching === undefined;
   }
 
   get size(): number {
@@ -116,22 +124,12 @@ export class Topic implements Source, Follower {
   }
 
   subscribe(connection: Connection, opening?: Opening): () => void {
-    if (opening === undefined && this.#needsNothing(connection)) return this.#subscribeItself(connection);
-    return this.#subscribe(connection, opening);
+    const plainly = this.#plain && opening === undefined && !this.#subscribers.has(connection);
+    return plainly ? this.#subscribePlainly(connection) : this.#subscribe(connection, opening);
   }
 
-  /** Whether nothing is to be known of a reader: what is told goes straight to it, and is its own to keep or to lose. */
-  #needsNothing(connection: Connection): boolean {
-    return (
-      this.#onFull === 'close' &&
-      this.#bounds === undefined &&
-      this.#attaching === undefined &&
-      this.definition.options.presence === undefined &&
-      !this.#subscribers.has(connection)
-    );
-  }
-
-  #subscribeItself(connection: Connection): () => void {
+  /** The connection is its own subscriber: what it is sent is its own to keep or to lose. */
+  #subscribePlainly(connection: Connection): () => void {
     this.#subscribers.add(connection);
     connection.follow(this);
     let over = false;
@@ -164,7 +162,7 @@ export class Topic implements Source, Follower {
     return feed;
   }
 
-  /** A reader that needs no subscription is over. */
+  /** A plain reader is over. */
   closed(connection: Connection): void {
     this.remove(connection);
   }
