@@ -44,6 +44,8 @@ export abstract class Connection {
   entry: { closed(): void } | undefined = undefined;
   /** @internal Bytes that its subscriptions keep for it until it has caught up. */
   held = 0;
+  /** How this side has decided to end it, where that takes its time: nothing more is sent. */
+  protected farewell: CloseReason | undefined = undefined;
 
   readonly #opened = Date.now() - BEGAN;
   #id: string | undefined = undefined;
@@ -103,7 +105,17 @@ export abstract class Connection {
 
   /** @internal From how many queued bytes on the reader is behind. */
   get highWater(): number {
-    return Math.min(HIGH_WATER, this.context.environment.limits.buffered / 2);
+    return Math.min(HIGH_WATER, this.#limit / 2);
+  }
+
+  /** How many bytes may wait for the reader. */
+  get #limit(): number {
+    return this.context.environment.limits.buffered;
+  }
+
+  /** Whether nothing more is sent. */
+  protected get over(): boolean {
+    return this.closed !== undefined || this.farewell !== undefined;
   }
 
   /** Bytes that are on their way already. */
@@ -117,7 +129,7 @@ export abstract class Connection {
    * @throws TypeError for a value that has no JSON form.
    */
   send(value: unknown): boolean {
-    if (this.closed !== undefined) return false;
+    if (this.over) return false;
     return this.write(this.format.frame(this.payloadOf(value)));
   }
 
@@ -126,9 +138,19 @@ export abstract class Connection {
   }
 
   /** @internal Sends what is sent to many: it is encoded once for all of one format. */
-  deliver(publication: Publication): boolean {
+  deliver(publication: Publication): void {
     const frame = publication.frame(this.format);
-    return frame !== undefined && this.write(frame);
+    if (frame !== undefined) this.write(frame);
+  }
+
+  /** @internal Delivers where the reader keeps up, and cannot be overflown by it. False says that it was not sent. */
+  offer(publication: Publication): boolean {
+    const frame = publication.frame(this.format);
+    if (frame === undefined || this.over) return true;
+    const { highWater } = this;
+    if (this.queued >= highWater || frame.length > this.#limit - highWater) return false;
+    this.#gather(frame);
+    return true;
   }
 
   /**
@@ -208,13 +230,17 @@ export abstract class Connection {
 
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */
   write(frame: Frame): boolean {
-    if (this.closed !== undefined) return false;
-    const { limits, counters } = this.context.environment;
+    if (this.over) return false;
     const queued = this.queued + frame.length;
-    if (queued > limits.buffered) {
+    if (queued > this.#limit) {
       this.overflow();
       return false;
     }
+    this.#gather(frame);
+    return queued < this.highWater;
+  }
+
+  #gather(frame: Frame): void {
     if (this.#pending === undefined) {
       this.#pending = frame;
       if (this.#ready && !this.#corked) flushSoon(this);
@@ -224,8 +250,7 @@ export abstract class Connection {
       this.#pending = [this.#pending, frame];
     }
     this.#pendingBytes += frame.length;
-    counters.messagesOut++;
-    return queued < HIGH_WATER && queued < limits.buffered / 2;
+    this.context.environment.counters.messagesOut++;
   }
 
   /** @internal What is written until `uncork` waits for it, and leaves at once then. */

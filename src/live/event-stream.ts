@@ -21,8 +21,6 @@ const FIELDS = [
 export class EventStream extends Connection {
   #raw: Writable | undefined = undefined;
   #opened = false;
-  /** How it is to end once its head is sent. */
-  #farewell: CloseReason | undefined = undefined;
 
   constructor(context: Context) {
     super(context, eventStream);
@@ -63,7 +61,10 @@ export class EventStream extends Connection {
     if (plain && response.socket !== null) this.#raw = response.socket;
     this.#opened = true;
     this.ready();
-    if (this.#farewell !== undefined) this.close(this.#farewell.code, this.#farewell.reason);
+    const { farewell } = this;
+    if (farewell === undefined) return;
+    this.farewell = undefined;
+    this.close(farewell.code, farewell.reason);
   }
 
   /** @internal The method failed before the head: the stream never opened. */
@@ -75,10 +76,11 @@ export class EventStream extends Connection {
   close(code = 1000, reason = ''): void {
     if (this.closed !== undefined) return;
     if (!this.#opened) {
-      this.#farewell ??= { code, reason };
+      // It ends once its head is sent.
+      this.farewell ??= { code, reason };
       return;
     }
-    if (code !== 1000) super.write(end({ code, reason }));
+    if (code !== 1000) this.write(end({ code, reason }));
     this.flush();
     this.finish({ code, reason });
     const { response, environment } = this.context;
@@ -87,11 +89,6 @@ export class EventStream extends Connection {
     // Who does not read would keep the connection, and all that waits in it, for as long as it likes.
     const cut = setTimeout(() => response.destroy(), environment.timeouts.close).unref();
     response.once('close', () => clearTimeout(cut));
-  }
-
-  /** @internal */
-  override write(frame: Frame): boolean {
-    return this.#farewell === undefined && super.write(frame);
   }
 
   override beat(): boolean {

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
-import { Connection, type CloseReason } from './connection.js';
+import { Connection } from './connection.js';
 import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
@@ -37,7 +37,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
-  #farewell: CloseReason | undefined = undefined;
 
   /** @internal */
   constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
@@ -83,22 +82,31 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
-    if (this.#farewell !== undefined) return false;
+    if (this.over) return false;
     return this.#compressed ? this.#compress(this.payloadOf(value)) : super.send(value);
   }
 
   /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
   answer(text: string): boolean {
-    if (this.closed !== undefined || this.#farewell !== undefined) return false;
     return this.#compressed ? this.#compress(text) : this.write(textFrame(text));
   }
 
   /** @internal */
-  override deliver(publication: Publication): boolean {
-    if (this.#farewell !== undefined) return false;
+  override deliver(publication: Publication): void {
     if (!this.#compressed) return super.deliver(publication);
     const payload = publication.payload(this.format);
-    return payload !== undefined && this.#compress(payload);
+    if (payload !== undefined) this.#compress(payload);
+  }
+
+  /** @internal */
+  override offer(publication: Publication): boolean {
+    if (!this.#compressed) return super.offer(publication);
+    const payload = publication.payload(this.format);
+    if (payload === undefined) return true;
+    const room = this.context.environment.limits.buffered - this.highWater;
+    if (this.behind || Buffer.byteLength(payload) > room) return false;
+    this.#compress(payload);
+    return true;
   }
 
   /**
@@ -107,8 +115,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
    */
   close(code = 1000, reason = ''): void {
     checkClose(code, reason);
-    if (this.closed !== undefined || this.#farewell !== undefined) return;
-    this.#farewell = { code, reason };
+    if (this.over) return;
+    this.farewell = { code, reason };
     this.raw.close(code, reason);
     this.#taking = 'nothing';
     this.#incoming?.discard();
@@ -193,7 +201,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal Whether this side has ended the conversation: nothing more is sent. */
   get leaving(): boolean {
-    return this.#farewell !== undefined;
+    return this.farewell !== undefined;
   }
 
   /** @internal Whether no message has come: there is none that is still to be answered. */
@@ -203,7 +211,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   closedBy(code: number, reason: string): void {
-    this.finish(this.#farewell ?? this.raw.sent ?? { code, reason });
+    this.finish(this.farewell ?? this.raw.sent ?? { code, reason });
     this.#incoming?.end();
     this.context.environment.connections.gone(this);
     this.context.end();
@@ -224,7 +232,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
   #compress(payload: string | Uint8Array): boolean {
-    if (this.closed !== undefined) return false;
+    if (this.over) return false;
     const { counters, limits } = this.context.environment;
     if (this.queued + Buffer.byteLength(payload) > limits.buffered) {
       this.overflow();
@@ -246,11 +254,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   protected override overflow(): void {
     this.drop();
-    this.#farewell = { code: 1013, reason: 'the reader is too slow' };
-    this.raw.close(1013, this.#farewell.reason);
+    this.farewell = { code: 1013, reason: 'the reader is too slow' };
+    this.raw.close(1013, this.farewell.reason);
     // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
     this.context.environment.connections.linger(this);
-    this.finish(this.#farewell);
+    this.finish(this.farewell);
   }
 
   protected transmit(frames: Frame | readonly Frame[]): void {

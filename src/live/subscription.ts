@@ -82,8 +82,9 @@ export class Subscription implements Subscriber, Follower {
       this.#covered = undefined;
     }
     if (this.#held !== undefined) this.#hold(publication);
-    else if (this.onFull === 'close' || this.#fits(publication)) this.connection.deliver(publication);
-    else this.#hold(publication);
+    else if (this.onFull === 'close') this.connection.deliver(publication);
+    // A policy that keeps connections is not to fill one over its limit.
+    else if (!this.connection.offer(publication)) this.#hold(publication);
   }
 
   /** Ends the subscription; the connection stays. */
@@ -131,12 +132,6 @@ export class Subscription implements Subscriber, Follower {
       fitting.push(publication);
     }
     return fitting.reverse();
-  }
-
-  /** Whether the reader can be sent it now: a policy that keeps connections is not to fill one over its limit. */
-  #fits(publication: Publication): boolean {
-    const { connection } = this;
-    return !connection.behind && this.#size(publication) <= this.#limit - connection.highWater;
   }
 
   get #limit(): number {
