@@ -27,6 +27,7 @@ export const SOCKETS = [
   { name: 'coequal', label: 'coequal', file: 'dist/coequal/sockets.js', dialect: 'plain', rpc: true },
   { name: 'fastify', label: '@fastify/websocket', file: 'apps/fastify/sockets.mjs', dialect: 'plain' },
   { name: 'crossws', label: 'crossws (h3)', file: 'apps/crossws/sockets.mjs', dialect: 'plain' },
+  { name: 'elysia', label: 'Elysia on Node', file: 'apps/elysia/sockets.mjs', dialect: 'plain' },
   { name: 'nestjs', label: 'NestJS platform-ws', file: 'dist/nestjs/sockets.js', dialect: 'nestjs' },
   { name: 'socket.io', label: 'Socket.IO', file: 'apps/socket.io/sockets.mjs', dialect: 'socket.io' },
 ];
