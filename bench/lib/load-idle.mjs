@@ -21,9 +21,6 @@ export async function hold({ port, dialect = 'plain', path, stream, connections 
   return { connections };
 }
 
-/** Milliseconds in which a server compiles what it runs for each connection: there are few of those in a second. */
-const WARM_UP = 4_000;
-
 /** Sockets opened, closed by the closing handshake and gone, per second, by 32 clients at once. */
 export async function cycles({ port, dialect, path, seconds }, held) {
   const target = { path: DIALECTS[dialect].path(path), headers: AUTHORIZATION };
@@ -49,7 +46,7 @@ export async function cycles({ port, dialect, path, seconds }, held) {
   };
   const clients = Promise.all(Array.from({ length: 32 }, (_, index) => client(index)));
   clients.catch(() => {});
-  await Promise.race([after(Math.max(seconds * 500, WARM_UP)), clients]);
+  await Promise.race([after(seconds * 300), clients]);
   await held('begin');
   const [began, before, cpu] = [performance.now(), count, process.cpuUsage()];
   await Promise.race([after(seconds * 1000), clients]);

@@ -20,6 +20,8 @@ export async function idle(options) {
         return withServer(app, (hold) => load(task, options.node, hold));
       },
     },
+    // There are few cycles in a second: what each runs takes long to be compiled.
+    warmUps: 3,
     options,
     log: options.log,
   });
@@ -39,7 +41,7 @@ async function memory(name, entries, target, { node, rounds, connections, log })
   for (const entry of entries) {
     const taken = [];
     try {
-      for (let round = 0; round < Math.min(rounds, 3); round++) taken.push(await once(entry));
+      for (let round = 0; round < Math.min(rounds, 5); round++) taken.push(await once(entry));
       results[entry.name] = {
         heap: median(taken.map(({ heap }) => heap)),
         rss: median(taken.map(({ rss }) => rss)),
