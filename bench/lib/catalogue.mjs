@@ -40,6 +40,23 @@ export const STREAMS = [
   { name: 'nestjs', label: 'NestJS on Fastify', file: 'dist/nestjs/streams.js' },
 ];
 
+/** Broadcasts have the bound besides: what could be won if a framework did nothing but one system call per receiver. */
+export const BROADCASTS = {
+  sockets: [
+    ...SOCKETS,
+    {
+      name: 'bound',
+      label: 'bound: one write of a string',
+      file: 'apps/ws/sockets-bound.mjs',
+      dialect: 'plain',
+    },
+  ],
+  streams: [
+    ...STREAMS,
+    { name: 'bound', label: 'bound: one write of a string', file: 'apps/node/streams-bound.mjs' },
+  ],
+};
+
 export const GROWTH = [
   { name: 'node', label: 'a Map by hand', file: 'apps/node/growth.mjs' },
   { name: 'coequal', label: 'coequal', file: 'dist/coequal/growth.js' },

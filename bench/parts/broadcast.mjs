@@ -1,4 +1,4 @@
-import { SOCKETS, STREAMS } from '../lib/catalogue.mjs';
+import { BROADCASTS } from '../lib/catalogue.mjs';
 import { load } from '../lib/processes.mjs';
 import { measure, withServer } from '../lib/rounds.mjs';
 
@@ -7,13 +7,13 @@ const RECEIVERS = 1_000;
 /** One message to a thousand sockets, and to a thousand event streams: alone, and ten in one turn. */
 export async function broadcast(options) {
   const sockets = await measure({
-    entries: options.pick(SOCKETS),
+    entries: options.pick(BROADCASTS.sockets),
     measurements: bursts('sockets', { path: '/ticks' }, options),
     options,
     log: options.log,
   });
   const streams = await measure({
-    entries: options.pick(STREAMS),
+    entries: options.pick(BROADCASTS.streams),
     measurements: bursts('streams', { path: '/events', stream: true }, options),
     options,
     log: options.log,
