@@ -64,6 +64,12 @@ export const GROWTH = [
 ];
 
 export const CHANNELS = { name: 'coequal', label: 'coequal', file: 'dist/coequal/channels.js' };
+/** Policies for slow readers, in the order in which that application numbers their channels. */
+export const POLICIES = [
+  { name: 'close', label: '`close`', path: '/rooms/0' },
+  { name: 'drop-oldest', label: '`drop-oldest`', path: '/oldest' },
+  { name: 'conflate', label: '`conflate`', path: '/latest' },
+];
 export const SCOPES = { name: 'coequal', label: 'coequal', file: 'dist/coequal/scopes.js' };
 
 /** Packages whose versions the report names. */

@@ -45,6 +45,21 @@ export class RawConnection {
     return this;
   }
 
+  /** Sends a request and gives its answer, which must be a 200 with a Content-Length. */
+  async answer(request) {
+    this.socket.write(request);
+    return this.#take((bytes) => {
+      const start = bytes.indexOf(END) + 4;
+      if (start < 4) return undefined;
+      const head = bytes.toString('latin1', 0, start);
+      const [, length] = /^HTTP\/1\.1 200 .*^content-length: (\d+)\r$/ims.exec(head) ?? [];
+      if (length === undefined) throw new Error(`${request} was answered with\n${head}`);
+      const size = start + Number(length);
+      if (bytes.length < size) return undefined;
+      return { value: { body: bytes.toString('utf8', start, size), size }, size };
+    });
+  }
+
   /** The text of the next data frame. */
   async message() {
     for (;;) {

@@ -1,3 +1,6 @@
+/** The first byte of a server's ping. */
+export const PING = 0x89;
+
 /** A whole text frame of a client, RFC 6455, with a fixed mask: it is built once and sent many times. */
 export function clientFrame(text, opcode = 1) {
   const payload = Buffer.from(text);

@@ -6,19 +6,22 @@ import { listening } from './listening.mjs';
 const [file, options] = process.argv.slice(2);
 const app = await (await import(pathToFileURL(file))).start(JSON.parse(options));
 
-/** One byte n from the load process: n publishes in one turn of the event loop. Each byte has a turn of its own. */
+/**
+ * One byte from the load process: as many publishes as its low four bits say in one turn of the event loop, to the
+ * channel that its high four bits number, where an application has several. Each byte has a turn of its own.
+ */
 const conductor = createServer((socket) => {
   socket.setNoDelay(true);
   socket.on('error', () => socket.destroy());
-  socket.on('data', (counts) => {
-    for (const count of counts) setImmediate(burst, count);
+  socket.on('data', (bytes) => {
+    for (const byte of bytes) setImmediate(burst, byte & 15, byte >> 4);
   });
 });
 
 const MESSAGE = `${'x'.repeat(63)}~`;
 
-function burst(count) {
-  for (let i = 0; i < count; i++) app.publish(MESSAGE);
+function burst(count, channel) {
+  for (let i = 0; i < count; i++) app.publish(MESSAGE, channel);
 }
 
 process.on('message', ({ id, ask }) => process.send({ id, answer: answers[ask]() }));

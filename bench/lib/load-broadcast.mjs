@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { setTimeout as after } from 'node:timers/promises';
 import { DIALECTS } from './dialects.mjs';
 import { openMany } from './connection.mjs';
+import { PING, clientFrame } from './frames.mjs';
 
 // Each published message holds this byte once, and nothing else that the server sends does.
 const MARK = '~'.charCodeAt(0);
+const PONG = clientFrame('', 10);
 
 /**
  * Publishes to `receivers` connections by way of the conductor: first at a steady pace for the latency of each
@@ -19,10 +21,7 @@ export async function broadcast(task, held) {
   const connections = await openMany(task.receivers, port, target, { opening });
   const bystanders = [];
   for (const other of task.others ?? []) bystanders.push(...(await openMany(1, port, { path: other })));
-  const baton = connect({ port: conductor, host: '127.0.0.1' });
-  await once(baton, 'connect');
-  baton.setNoDelay(true);
-
+  const baton = await batonTo(conductor);
   const run = new Run(connections, burst, baton);
   await run.paced(2, 20);
   run.latencies.length = 0;
@@ -31,25 +30,37 @@ export async function broadcast(task, held) {
   await run.pipelined(seconds * 300);
   await held('begin');
   const cpu = process.cpuUsage();
-  const { rounds, elapsed } = await run.pipelined(seconds * 1000);
+  const { deliveries, elapsed } = await run.pipelined(seconds * 1000);
   const used = process.cpuUsage(cpu);
   await held('end');
 
   await run.check();
-  for (const connection of [...connections, ...bystanders]) connection.destroy();
+  run.destroy();
+  for (const connection of bystanders) connection.destroy();
   baton.destroy();
   return {
-    rate: (rounds * burst * task.receivers) / elapsed,
+    rate: deliveries / elapsed,
     p50: latencies[Math.floor(latencies.length * 0.5)],
     p99: latencies[Math.floor(latencies.length * 0.99)],
     clientBusy: (used.user + used.system) / 1e6 / elapsed,
   };
 }
 
-class Run {
+/** The connection by which a server is told to publish. */
+export async function batonTo(conductor) {
+  const baton = connect({ port: conductor, host: '127.0.0.1' });
+  await once(baton, 'connect');
+  baton.setNoDelay(true);
+  return baton;
+}
+
+/** Publishes in bursts to the receivers of one channel, and counts what each of them gets. */
+export class Run {
   latencies = [];
+  #connections;
   #counts;
   #burst;
+  #command;
   #baton;
   #published = 0;
   #received = 0;
@@ -57,9 +68,11 @@ class Run {
   #reached = undefined;
   #sentAt = undefined;
 
-  constructor(connections, burst, baton) {
+  constructor(connections, burst, baton, channel = 0) {
+    this.#connections = connections;
     this.#counts = Array.from({ length: connections.length }, () => 0);
     this.#burst = burst;
+    this.#command = Buffer.of((channel << 4) | burst);
     this.#baton = baton;
     connections.forEach((connection, index) => connection.listen((bytes) => this.#receive(index, bytes)));
   }
@@ -85,7 +98,8 @@ class Run {
       await this.#until(previous);
     }
     await this.#until(this.#published);
-    return { rounds: this.#published - first, elapsed: (performance.now() - began) / 1000 };
+    const deliveries = (this.#published - first) * this.#burst * this.#counts.length;
+    return { deliveries, elapsed: (performance.now() - began) / 1000 };
   }
 
   /** Nobody has got more or less than was published. */
@@ -97,9 +111,13 @@ class Run {
       throw new Error(`${wrong.length} receivers got ${wrong[0]} messages, not ${expected}`);
   }
 
+  destroy() {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
   #publish() {
     this.#published++;
-    this.#baton.write(Buffer.of(this.#burst));
+    this.#baton.write(this.#command);
   }
 
   #receive(index, bytes) {
@@ -107,6 +125,8 @@ class Run {
     for (let at = bytes.indexOf(MARK); at >= 0; at = bytes.indexOf(MARK, at + 1)) count++;
     this.#counts[index] += count;
     this.#received += count;
+    // Nothing else has this byte: messages are ASCII.
+    if (bytes.includes(PING)) this.#connections[index].socket.write(PONG);
     if (this.#sentAt !== undefined && count > 0) this.latencies.push(performance.now() - this.#sentAt);
     if (this.#received >= this.#target) this.#reached?.();
   }

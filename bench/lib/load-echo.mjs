@@ -1,10 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as after } from 'node:timers/promises';
 import { DIALECTS, exchange, parsed } from './dialects.mjs';
-import { clientFrame } from './frames.mjs';
+import { PING, clientFrame } from './frames.mjs';
 import { openMany } from './connection.mjs';
-
-const PING = 0x89;
 
 /** Messages per second of `connections` sockets, each with `window` messages under way. */
 export async function echo({ port, dialect, kind, connections, window, seconds }, held) {

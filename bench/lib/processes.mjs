@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('..', import.meta.url);
 const STARTUP = 60_000;
-const LIMIT = 60_000;
+const LIMIT = 120_000;
 const running = new Set();
 
 /** The server has the first core, the load the second, where the system can pin and has two. */
@@ -49,8 +49,8 @@ export async function startApp({ label, file, options = {} }, node, more = {}, f
 }
 
 /**
- * Runs one task of the socket client (load.mjs) in its own process. `hold` is called while its connections
- * are open, for tasks that wait for it.
+ * Runs one task of the client (load.mjs) in its own process. `hold` is called while its connections are open, for
+ * tasks that wait for it, and what it gives is told to the task.
  */
 export async function load(task, node, hold = async () => {}) {
   const child = launch(1, [node, fileURLToPath(new URL('lib/load.mjs', ROOT)), JSON.stringify(task)]);
@@ -58,7 +58,7 @@ export async function load(task, node, hold = async () => {}) {
     return await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`${task.task} is not over in ${LIMIT} ms`)), LIMIT);
       child.on('message', (message) => {
-        if (message.held) hold(message.held).then(() => child.send('go on'), reject);
+        if (message.held) hold(message.held).then((answer) => child.send({ answer }), reject);
         if (message.error) reject(new Error(message.error));
         if (message.result) resolve(message.result);
         if (message.error || message.result) clearTimeout(late);

@@ -45,7 +45,7 @@ export async function measure({ entries, measurements, check = async () => {}, w
         }
       }
     }
-    log(line(name, taken[name], entries));
+    log(line(name, summaries({ [name]: taken[name] }, entries)[name], entries));
   }
   await Promise.all(apps.map(({ app }) => app.stop()));
   return { results: summaries(taken, entries), leftOut };
@@ -57,22 +57,24 @@ export function reason({ message }) {
   return lines.find((one) => /Error\b.*:/.test(one)) ?? lines.slice(0, 3).join(' ');
 }
 
-function summaries(taken, entries) {
+/** `{ measurement: { application: figures } }` of the rounds in `{ measurement: { application: rounds } }`. */
+export function summaries(taken, entries, spread) {
   const results = {};
   for (const [name, byApp] of Object.entries(taken)) {
     results[name] = {};
     for (const { name: app } of entries) {
       if (byApp[app]?.length > 0 && !byApp[app].failed) {
-        results[name][app] = summary(byApp[app], byApp[entries[0].name] ?? []);
+        results[name][app] = summary(byApp[app], byApp[entries[0].name] ?? [], spread);
       }
     }
   }
   return results;
 }
 
-function line(name, byApp, entries) {
+/** A measurement's figures on one line. */
+export function line(name, byApp, entries) {
   const [first] = entries;
-  const parts = Object.entries(summaries({ [name]: byApp }, entries)[name]).map(([app, figures]) => {
+  const parts = Object.entries(byApp).map(([app, figures]) => {
     if (app === first.name || figures.ratio === undefined) return `${app} ${compact(figures.rate)}`;
     return `${app} ${figures.ratio.toFixed(2)} (${figures.low.toFixed(2)}–${figures.high.toFixed(2)})`;
   });

@@ -1,7 +1,7 @@
-import { CHANNELS, GROWTH, SCOPES } from '../lib/catalogue.mjs';
+import { CHANNELS, GROWTH, POLICIES, SCOPES } from '../lib/catalogue.mjs';
 import { load, startApp } from '../lib/processes.mjs';
-import { reason, withServer } from '../lib/rounds.mjs';
-import { median } from '../lib/statistics.mjs';
+import { line, reason, summaries, withServer } from '../lib/rounds.mjs';
+import { median, quartiles } from '../lib/statistics.mjs';
 import { needWrk, wrk } from '../lib/wrk.mjs';
 
 /** How costs grow: with routes, middleware, controllers, subscribers, channels and scopes. */
@@ -27,8 +27,8 @@ export async function growth(options) {
   results.startup = await guarded('start-up', () => startup(coequal, options));
   results.subscribers = await guarded('subscribers', () => subscribers(options));
   results.channels = await guarded('channels', () => channels(options));
-  results.policies = await guarded('policies', () => policies(options));
-  results.scopes = await guarded('scopes', () => scopes(options));
+  results.slowReaders = await guarded('policies for slow readers', () => slowReaders(options));
+  results.requestScope = await guarded('request scope', () => requestScope(options));
   return { results, leftOut };
 }
 
@@ -109,66 +109,61 @@ async function publishing(title, counts, { node, rounds, seconds, log }, shape) 
   return told(title, points, log);
 }
 
-/** What policies for slow readers cost while nobody is slow: deliveries per second, as a ratio to `close` of the same round. */
-async function policies({ node, rounds, seconds, log }) {
-  const paths = { close: '/rooms/0', 'drop-oldest': '/oldest', conflate: '/latest' };
-  const bursts = { 'one at a time': 1, 'bursts of ten': 10 };
-  const app = await startApp(CHANNELS, node);
-  const ratios = {};
-  try {
-    const rate = async (policy, burst, time) => {
-      const { port, conductor } = app;
-      const task = { task: 'broadcast', path: paths[policy], burst, receivers: 1_000, seconds: time };
-      return (await load({ ...task, port, conductor }, node)).rate;
-    };
-    for (const policy of Object.keys(paths)) await rate(policy, 1, 1);
-    for (const [title, burst] of Object.entries(bursts)) {
-      const taken = Object.fromEntries(Object.keys(paths).map((policy) => [policy, []]));
-      for (let round = 0; round < rounds; round++) {
-        const names = Object.keys(paths);
-        const order = round % 2 === 0 ? names : names.reverse();
-        const rates = {};
-        for (const policy of order) rates[policy] = await rate(policy, burst, seconds);
-        for (const policy of order) taken[policy].push(rates[policy] / rates.close);
-      }
-      ratios[title] = Object.fromEntries(
-        Object.entries(taken).map(([policy, values]) => [
-          policy,
-          { median: median(values), low: Math.min(...values), high: Math.max(...values) },
-        ]),
-      );
-      log(
-        `policies, ${title}: ${Object.entries(ratios[title])
-          .map(([policy, { median: ratio }]) => `${policy} ${ratio.toFixed(2)}`)
-          .join('  ')}`,
-      );
-    }
-  } finally {
-    await app.stop();
+/** What policies for slow readers cost while nobody is slow: deliveries per second of the server's processor. */
+async function slowReaders(options) {
+  const taken = {};
+  for (const [title, burst] of Object.entries({ 'one at a time': 1, 'bursts of ten': 10 })) {
+    const task = { task: 'publishTurns', paths: POLICIES.map(({ path }) => path), receivers: 1_000, burst };
+    const { cycles } = await inTurns(CHANNELS, task, options);
+    taken[title] = Object.fromEntries(
+      POLICIES.map(({ name }, i) => [name, cycles.map((times) => ({ rate: 1e6 / times[i] }))]),
+    );
   }
-  return ratios;
+  const results = summaries(taken, POLICIES, quartiles);
+  for (const title of Object.keys(results)) options.log(line(`policies, ${title}`, results[title], POLICIES));
+  return results;
 }
 
 /** Microseconds per request without and with a request-scoped service, and what tsyringe takes for that alone. */
-async function scopes({ node, rounds, seconds, log }) {
-  const app = await startApp(SCOPES, node);
-  try {
-    const times = { plain: [], scoped: [] };
-    for (const path of ['plain', 'scoped']) await wrk({ port: app.port, path: `/${path}`, seconds: 1 });
-    for (let round = 0; round < rounds; round++) {
-      for (const path of ['plain', 'scoped']) {
-        times[path].push(1e6 / (await wrk({ port: app.port, path: `/${path}`, seconds })).rate);
-      }
+async function requestScope(options) {
+  const task = {
+    task: 'requestTurns',
+    paths: ['/plain', '/scoped'],
+    body: '{"message":"Hello, World!"}',
+    connections: 32,
+  };
+  const { cycles, apps } = await inTurns(SCOPES, task, options);
+  const [plain, scoped] = [0, 1].map((i) => median(cycles.map((times) => times[i])));
+  const costs = cycles.map(([without, within]) => within - without);
+  const [low, high] = quartiles(costs);
+  const cost = median(costs);
+  const resolve = median(apps.map((app) => app.resolve)) / 1000;
+  options.log(
+    `request scope: plain ${plain.toFixed(2)} µs, scoped ${scoped.toFixed(2)} µs, cost ${cost.toFixed(2)} µs ` +
+      `(${low.toFixed(2)} to ${high.toFixed(2)}), tsyringe alone ${resolve.toFixed(2)} µs`,
+  );
+  return { plain, scoped, cost, low, high, resolve };
+}
+
+/** Runs a task of load-turns.mjs, each round with fresh processes: each finds its own place in memory. */
+async function inTurns(entry, task, { node, rounds, seconds }) {
+  const cycles = [];
+  const apps = [];
+  for (let round = 0; round < rounds; round++) {
+    const app = await startApp(entry, node);
+    const processor = async () => {
+      const { user, system } = await app.ask('cpu');
+      return user + system;
+    };
+    try {
+      const { port, conductor } = app;
+      cycles.push(...(await load({ ...task, port, conductor, seconds }, node, processor)).cycles);
+      apps.push(app);
+    } finally {
+      await app.stop();
     }
-    const [plain, scoped] = [median(times.plain), median(times.scoped)];
-    const resolve = app.resolve / 1000;
-    log(
-      `scopes: plain ${plain.toFixed(2)} µs, scoped ${scoped.toFixed(2)} µs, tsyringe alone ${resolve.toFixed(2)} µs`,
-    );
-    return { plain, scoped, resolve };
-  } finally {
-    await app.stop();
   }
+  return { cycles, apps };
 }
 
 function told(title, points, log) {

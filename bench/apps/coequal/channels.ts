@@ -22,14 +22,11 @@ class RoomController {
   }
 }
 
-/** Publishing goes to the room `0`, whatever other rooms there are, or to the channel of another policy that is read. */
+/** Publishing goes to the room `0`, whatever other rooms there are, or to the channel of another policy. */
 export async function start() {
   const app = createApp({ controllers: [RoomController] });
   const { port } = await app.listen({ port: 0, host: '127.0.0.1' });
   const channels = app.container.resolve(Channels);
   const all = [channels.of(Room, { room: '0' }), channels.of(Oldest), channels.of(Latest)];
-  const publish = (text: string) => {
-    for (const channel of all) if (channel.size > 0) channel.publish(text);
-  };
-  return { port, publish };
+  return { port, publish: (text: string, at: number) => all[at]!.publish(text) };
 }
