@@ -11,7 +11,7 @@ const running = new Set();
 export const pinned =
   cpus().length > 1 && spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status === 0;
 
-export function pin(core, command) {
+function pin(core, command) {
   return pinned ? ['taskset', '-c', String(core), ...command] : command;
 }
 
@@ -75,7 +75,8 @@ export function stopAll() {
   return Promise.all([...running].map(stop));
 }
 
-function launch(core, command) {
+/** Starts a program on one of the two cores; it ends with this process. */
+export function launch(core, command) {
   const [program, ...args] = pin(core, command);
   const env = { ...process.env, NODE_ENV: 'production' };
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });

@@ -59,16 +59,18 @@ Ratios are to the hand-written server, which is 1.00: more is faster. In bracket
 of the rounds.`;
 
 function measured(kept, versions) {
-  const { seconds, cpu, date } = kept[kept.length - 1];
-  const taken = kept.map(({ part, node, rounds }) => `${part} ${rounds} (Node ${major(node)})`).join(', ');
+  const { cpu, date } = kept[kept.length - 1];
+  const taken = kept
+    .map(({ part, node, rounds, seconds }) => `${part} ${rounds} × ${seconds} s (Node ${major(node)})`)
+    .join(', ');
   const dates = [...new Set(kept.map((one) => one.date))].sort((a, b) => a.localeCompare(b));
   return `## How it was measured
 
 - **Machine:** ${cpu.trim()}, ${cpus().length} logical processors, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}. Node ${versions.map((version) => version.slice(1)).join(' and ')}. ${dates.join(', ') || date}.
 - **Processes:** each server has a process of its own and \`NODE_ENV=production\`. ${pinned ? 'It is pinned to the first core and the load to the second.' : 'Nothing is pinned: the system has no `taskset`, or one core.'} All is on the loopback.
-- **Rounds:** of ${seconds} s, interleaved: each round goes through all servers, beginning with another one. A ratio is taken within a round; the median of the rounds is shown. How many: ${taken}.
+- **Rounds:** interleaved: each round goes through all servers, beginning with another one. A ratio is taken within a round; the median of the rounds is shown. ${taken}.
 - **The same work:** before anything is timed, each server's answers (status, type, body, headers set by middleware, refusal by the guard) are compared with those expected; a server that answers otherwise is left out.
-- **Load:** \`wrk\` for HTTP, one thread and 64 connections. For sockets and streams a client of our own (\`bench/lib/load*.mjs\`): raw TCP, frames masked beforehand, 64 connections for echoes and 1,000 receivers for broadcasts, every reply and delivery counted. "Server busy" is the share of its core that the server used; where it is well below 1, the client was the slower one, and the ratio is understated.
+- **Load:** \`wrk\` for HTTP, one thread and 64 connections. This machine changes its speed from one second to the next, so within a round the servers are asked in turns of 50 ms, while the \`wrk\` of the others are stopped. For sockets and streams a client of our own (\`bench/lib/load*.mjs\`): raw TCP, frames masked beforehand, 64 connections for echoes and 1,000 receivers for broadcasts, every reply and delivery counted. "Server busy" is the share of its core that the server used; where it is well below 1, the client was the slower one, and the ratio is understated.
 - **Memory:** heap and buffers after a forced collection of garbage, divided by the number of connections; resident memory beside it.
 - **Secure defaults** of \`coequal\` (limits, timeouts, heartbeat, origin check) are on.
 - **Versions:** ${[`coequal ${own()}`, ...PACKAGES.map((name) => `${name} ${versionOf(name)}`)].join(', ')}; \`wrk\` ${wrkVersion()}.`;

@@ -6,7 +6,8 @@ import { summary } from './statistics.mjs';
  * through all of them, beginning with another one. An application that fails is left out, with its reason.
  *
  * @param warmUps rounds before the first, in which code is compiled and nothing is counted
- * @param measurements `{ name: (app, entry) => Promise<figures> }`, or undefined from one that does not apply
+ * @param measurements `{ name: (contestants) => Promise<outcomes> }`: of each, in their order, its figures, an error,
+ *   or undefined where it does not apply
  */
 export async function measure({ entries, measurements, check = async () => {}, warmUps = 0, options, log }) {
   const { node, rounds } = options;
@@ -32,23 +33,31 @@ export async function measure({ entries, measurements, check = async () => {}, w
   for (const [name, take] of Object.entries(measurements)) {
     taken[name] = {};
     for (let round = -warmUps; round < rounds; round++) {
-      for (let i = 0; i < apps.length; i++) {
-        const { entry, app } = apps[(i + round + warmUps) % apps.length];
+      const contestants = apps
+        .map((_, i) => apps[(i + round + warmUps) % apps.length])
+        .filter(({ entry }) => !taken[name][entry.name]?.failed);
+      const outcomes = await take(contestants);
+      for (const [i, { entry }] of contestants.entries()) {
         const before = (taken[name][entry.name] ??= []);
-        if (before.failed) continue;
-        try {
-          const figures = await take(app, entry);
-          if (figures !== undefined && round >= 0) before.push(figures);
-        } catch (error) {
+        if (outcomes[i] instanceof Error) {
           before.failed = true;
-          drop({ ...entry, name: `${entry.name}, ${name}` }, error);
-        }
+          drop({ ...entry, name: `${entry.name}, ${name}` }, outcomes[i]);
+        } else if (outcomes[i] !== undefined && round >= 0) before.push(outcomes[i]);
       }
     }
     log(line(name, summaries({ [name]: taken[name] }, entries)[name], entries));
   }
   await Promise.all(apps.map(({ app }) => app.stop()));
   return { results: summaries(taken, entries), leftOut };
+}
+
+/** A measurement that is taken of one contestant after the other. */
+export function oneByOne(take) {
+  return async (contestants) => {
+    const outcomes = [];
+    for (const { app, entry } of contestants) outcomes.push(await take(app, entry).catch((error) => error));
+    return outcomes;
+  };
 }
 
 /** The line that names the error; a process that has ended leaves a whole stack. */

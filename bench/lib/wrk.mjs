@@ -1,6 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { pin } from './processes.mjs';
+import { launch } from './processes.mjs';
 
 const SCRIPTS = new URL('./', import.meta.url);
 
@@ -12,33 +14,98 @@ export function needWrk() {
   );
 }
 
-/** Requests per second and the 99th percentile of latency in ms. All answers must have succeeded. */
-export async function wrk({ port, path, headers = {}, script, args = [], seconds, connections = 64 }) {
-  const command = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency'];
-  for (const [name, value] of Object.entries(headers)) command.push('-H', `${name}: ${value}`);
-  if (script !== undefined) command.push('-s', fileURLToPath(new URL(script, SCRIPTS)));
-  command.push(`http://127.0.0.1:${port}${path}`);
-  if (args.length > 0) command.push('--', ...args.map(String));
-  const output = await run(pin(1, command));
-  const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
-  const faults = /Socket errors:.*|Non-2xx or 3xx responses:.*/.exec(output)?.[0];
-  if (!(rate > 0) || (faults !== undefined && !/connect 0, read 0, write 0/.test(faults))) {
-    throw new Error(`wrk of ${path}: ${faults ?? output}`);
+/** Milliseconds: short beside the seconds in which a machine changes its speed. */
+const TURN = 50;
+
+/**
+ * Requests per second of several servers, which are asked in turns until each has been for `seconds`: the `wrk` of
+ * all others are stopped meanwhile. All answers must have succeeded; for a server whose have not, its error is given.
+ */
+export async function wrkInTurns(apps, routes, seconds) {
+  const limit = Math.ceil(30 + apps.length * seconds * 4);
+  const outcomes = [];
+  const all = [];
+  const each = async (first, act) => {
+    for (let i = 0; i < all.length; i++) {
+      const at = (i + first) % all.length;
+      if (outcomes[at] instanceof Error) continue;
+      outcomes[at] = await act(all[at]).catch((error) => all[at].fail(error));
+    }
+  };
+  for (const [i, app] of apps.entries()) all.push(new Wrk(app, routes[i], limit));
+  await each(0, (one) => one.start());
+  for (let turn = 1; turn < (seconds * 1000) / TURN; turn++) await each(turn, (one) => one.turn());
+  await each(0, (one) => one.end());
+  return outcomes;
+}
+
+/** One `wrk`, which asks its server only while it has its turn. */
+class Wrk {
+  #app;
+  #path;
+  #command;
+  #child = undefined;
+  #over = Promise.resolve([]);
+  #output = '';
+  #began = 0;
+  #active = 0;
+
+  constructor(app, { path, headers = {}, script, args = [] }, limit) {
+    this.#app = app;
+    this.#path = path;
+    const command = ['wrk', '-t1', '-c64', `-d${limit}s`];
+    for (const [name, value] of Object.entries(headers)) command.push('-H', `${name}: ${value}`);
+    if (script !== undefined) command.push('-s', fileURLToPath(new URL(script, SCRIPTS)));
+    command.push(`http://127.0.0.1:${app.port}${path}`);
+    if (args.length > 0) command.push('--', ...args.map(String));
+    this.#command = command;
   }
-  return { rate, p99: milliseconds(/99%\s+([\d.]+)(us|ms|s)/.exec(output)) };
-}
 
-function run([program, ...args]) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    child.stdout.on('data', (chunk) => (output += chunk));
-    child.stderr.on('data', (chunk) => (output += chunk));
-    child.on('error', reject);
-    child.on('close', () => resolve(output));
-  });
-}
+  /** The connections are opened in the first turn. */
+  async start() {
+    this.#began = performance.now();
+    this.#child = launch(1, this.#command);
+    this.#child.stdout.on('data', (chunk) => (this.#output += chunk));
+    this.#over = once(this.#child, 'close');
+    await after(TURN);
+    await this.#pause();
+  }
 
-function milliseconds(match) {
-  return match === null ? undefined : Number(match[1]) * { us: 0.001, ms: 1, s: 1000 }[match[2]];
+  async turn() {
+    this.#resume();
+    await after(TURN);
+    await this.#pause();
+  }
+
+  /** Has a last turn, since `wrk` looks only now and then whether it is to end, and gives what it has counted. */
+  async end() {
+    this.#resume();
+    await after(TURN);
+    this.#child.kill('SIGINT');
+    await this.#over;
+    this.#active += performance.now() - this.#began;
+    const count = Number(/(\d+) requests in/.exec(this.#output)?.[1]);
+    const faults = /Socket errors:.*|Non-2xx or 3xx responses:.*/.exec(this.#output)?.[0];
+    if (!(count > 0) || (faults !== undefined && !/connect 0, read 0, write 0/.test(faults))) {
+      throw new Error(`wrk of ${this.#path}: ${faults ?? this.#output}`);
+    }
+    return { rate: count / (this.#active / 1000) };
+  }
+
+  fail(error) {
+    this.#child.kill('SIGKILL');
+    return error;
+  }
+
+  #resume() {
+    this.#began = performance.now();
+    this.#child.kill('SIGCONT');
+  }
+
+  async #pause() {
+    this.#child.kill('SIGSTOP');
+    this.#active += performance.now() - this.#began;
+    // What has been asked is answered before others have their turn: a server says so when it is done with it.
+    for (let i = 0; i < 2; i++) await this.#app.ask('cpu');
+  }
 }

@@ -1,6 +1,6 @@
 import { BROADCASTS } from '../lib/catalogue.mjs';
 import { load } from '../lib/processes.mjs';
-import { measure, withServer } from '../lib/rounds.mjs';
+import { measure, oneByOne, withServer } from '../lib/rounds.mjs';
 
 const RECEIVERS = 1_000;
 
@@ -22,9 +22,8 @@ export async function broadcast(options) {
 }
 
 function bursts(what, target, { node, seconds }) {
-  const take =
-    (burst) =>
-    (app, { dialect }) => {
+  const take = (burst) =>
+    oneByOne((app, { dialect }) => {
       const { port, conductor } = app;
       const task = {
         task: 'broadcast',
@@ -37,6 +36,6 @@ function bursts(what, target, { node, seconds }) {
         seconds,
       };
       return withServer(app, (hold) => load(task, node, hold));
-    };
+    });
   return { [`${what}, one at a time`]: take(1), [`${what}, bursts of ten`]: take(10) };
 }

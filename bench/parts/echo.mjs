@@ -1,6 +1,6 @@
 import { SOCKETS } from '../lib/catalogue.mjs';
 import { load } from '../lib/processes.mjs';
-import { measure, withServer } from '../lib/rounds.mjs';
+import { measure, oneByOne, withServer } from '../lib/rounds.mjs';
 
 const CONNECTIONS = 64;
 
@@ -9,7 +9,9 @@ export async function echo(options) {
   const measurements = {};
   for (const kind of ['text', 'json', 'rpc']) {
     for (const window of [1, 8]) {
-      measurements[`${kind}, window ${window}`] = (app, entry) => take(app, entry, kind, window, options);
+      measurements[`${kind}, window ${window}`] = oneByOne((app, entry) =>
+        take(app, entry, kind, window, options),
+      );
     }
   }
   return measure({ entries: options.pick(SOCKETS), measurements, options, log: options.log });

@@ -2,7 +2,7 @@ import { CHANNELS, GROWTH, POLICIES, SCOPES } from '../lib/catalogue.mjs';
 import { load, startApp } from '../lib/processes.mjs';
 import { line, reason, summaries, withServer } from '../lib/rounds.mjs';
 import { median, quartiles } from '../lib/statistics.mjs';
-import { needWrk, wrk } from '../lib/wrk.mjs';
+import { needWrk, wrkInTurns } from '../lib/wrk.mjs';
 
 /** How costs grow: with routes, middleware, controllers, subscribers, channels and scopes. */
 export async function growth(options) {
@@ -34,30 +34,29 @@ export async function growth(options) {
 
 /** Microseconds per request with that many routes. */
 function routes(entry, options) {
-  return curve('routes', [10, 100, 1_000, 10_000], entry, options, (app, count) => {
-    return wrk({ port: app.port, path: '/', script: 'routes.lua', args: [count], seconds: options.seconds });
-  });
+  const route = { path: '/', script: 'routes.lua' };
+  return curve('routes', [10, 100, 1_000, 10_000], entry, options, (count) => ({ ...route, args: [count] }));
 }
 
 /** Microseconds per request with that many middleware, each of which only calls the next. */
 function middleware(entry, options) {
-  return curve('middleware', [0, 1, 2, 5, 10], entry, options, (app) => {
-    return wrk({ port: app.port, path: '/area0/items/1', seconds: options.seconds });
-  });
+  return curve('middleware', [0, 1, 2, 5, 10], entry, options, () => ({ path: '/area0/items/1' }));
 }
 
-async function curve(what, counts, entry, { node, rounds, seconds, log }, take) {
-  const apps = [];
+async function curve(what, counts, entry, { node, rounds, seconds, log }, routeOf) {
   const points = new Map(counts.map((count) => [count, []]));
+  const apps = [];
   try {
-    for (const count of counts) apps.push([count, await startApp(entry, node, { [what]: count })]);
-    for (const [, app] of apps)
-      await wrk({ port: app.port, path: '/area0/items/1', seconds: Math.min(seconds, 1) });
-    for (let round = 0; round < rounds; round++) {
-      for (const [count, app] of apps) points.get(count).push(1e6 / (await take(app, count)).rate);
+    for (const count of counts) apps.push(await startApp(entry, node, { [what]: count }));
+    for (let round = -1; round < rounds; round++) {
+      const outcomes = await wrkInTurns(apps, counts.map(routeOf), seconds);
+      for (const [i, count] of counts.entries()) {
+        if (outcomes[i] instanceof Error) throw outcomes[i];
+        if (round >= 0) points.get(count).push(1e6 / outcomes[i].rate);
+      }
     }
   } finally {
-    await Promise.all(apps.map(([, app]) => app.stop()));
+    await Promise.all(apps.map((app) => app.stop()));
   }
   return told(`${entry.name}, µs by ${what}`, points, log);
 }

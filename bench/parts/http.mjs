@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { HTTP } from '../lib/catalogue.mjs';
 import { OBJECT } from '../lib/dialects.mjs';
 import { measure } from '../lib/rounds.mjs';
-import { needWrk, wrk } from '../lib/wrk.mjs';
+import { needWrk, wrkInTurns } from '../lib/wrk.mjs';
 
 const AUTHORIZATION = { Authorization: 'Bearer alice' };
 
@@ -18,7 +18,14 @@ export async function http(options) {
   needWrk();
   const measurements = {};
   for (const [name, route] of Object.entries(ROUTES)) {
-    measurements[name] = ({ port }) => wrk({ port, ...route, seconds: options.seconds });
+    measurements[name] = (contestants) => {
+      const apps = contestants.map(({ app }) => app);
+      return wrkInTurns(
+        apps,
+        apps.map(() => route),
+        options.seconds,
+      );
+    };
   }
   return measure({
     entries: options.pick(HTTP),
@@ -31,8 +38,8 @@ export async function http(options) {
 }
 
 /** The same answers from all, and each route warm. */
-async function check({ port }, { label }) {
-  const ask = (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
+async function check(app, { label }) {
+  const ask = (path, init) => fetch(`http://127.0.0.1:${app.port}${path}`, init);
   const text = await ask('/plaintext');
   assert.match(text.headers.get('content-type') ?? '', /^text\/plain/, `${label}: type of /plaintext`);
   assert.equal(await text.text(), 'Hello, World!');
@@ -52,7 +59,10 @@ async function check({ port }, { label }) {
   const refused = await ask('/guarded');
   assert.equal(refused.status, 401, `${label}: the guard refuses`);
   await refused.arrayBuffer();
-  for (const route of Object.values(ROUTES)) await wrk({ port, ...route, seconds: 1, connections: 16 });
+  for (const route of Object.values(ROUTES)) {
+    const [outcome] = await wrkInTurns([app], [route], 1);
+    if (outcome instanceof Error) throw outcome;
+  }
 
   async function json(response, expected) {
     assert.equal(response.status, 200, `${label}: status of ${response.url}`);

@@ -1,6 +1,6 @@
 import { SOCKETS, STREAMS } from '../lib/catalogue.mjs';
 import { load, startApp } from '../lib/processes.mjs';
-import { measure, reason, withServer } from '../lib/rounds.mjs';
+import { measure, oneByOne, reason, withServer } from '../lib/rounds.mjs';
 import { median } from '../lib/statistics.mjs';
 
 /** What an open and idle connection holds in memory, and what coming and going costs. */
@@ -15,10 +15,10 @@ export async function idle(options) {
   const cycles = await measure({
     entries: options.pick(SOCKETS),
     measurements: {
-      'connect and close': (app, { dialect }) => {
+      'connect and close': oneByOne((app, { dialect }) => {
         const task = { task: 'cycles', port: app.port, dialect, path: '/idle', seconds: options.seconds };
         return withServer(app, (hold) => load(task, options.node, hold));
-      },
+      }),
     },
     // There are few cycles in a second: what each runs takes long to be compiled.
     warmUps: 3,
