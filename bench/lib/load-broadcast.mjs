@@ -9,41 +9,119 @@ import { PING, clientFrame } from './frames.mjs';
 const MARK = '~'.charCodeAt(0);
 const PONG = clientFrame('', 10);
 
-/**
- * Publishes to `receivers` connections by way of the conductor: first at a steady pace for the latency of each
- * delivery, then with two bursts under way for the rate. `burst` messages are published in one turn.
- * `others` are further connections, which get nothing.
- */
-export async function broadcast(task, held) {
-  const { port, conductor, dialect = 'plain', stream, burst, seconds } = task;
-  const { opening, path } = DIALECTS[dialect];
-  const target = stream ? { path: task.path, status: 200 } : { path: path(task.path) };
-  const connections = await openMany(task.receivers, port, target, { opening });
-  const bystanders = [];
-  for (const other of task.others ?? []) bystanders.push(...(await openMany(1, port, { path: other })));
-  const baton = await batonTo(conductor);
-  const run = new Run(connections, burst, baton);
-  await run.paced(2, 20);
-  run.latencies.length = 0;
-  await run.paced(20, 25);
-  const latencies = run.latencies.sort((a, b) => a - b);
-  await run.pipelined(seconds * 300);
-  await held('begin');
-  const cpu = process.cpuUsage();
-  const { deliveries, elapsed } = await run.pipelined(seconds * 1000);
-  const used = process.cpuUsage(cpu);
-  await held('end');
+// Milliseconds: short beside the seconds in which a machine changes its speed.
+const TURN = 50;
 
-  await run.check();
-  run.destroy();
-  for (const connection of bystanders) connection.destroy();
-  baton.destroy();
-  return {
-    rate: deliveries / elapsed,
-    p50: latencies[Math.floor(latencies.length * 0.5)],
-    p99: latencies[Math.floor(latencies.length * 0.99)],
-    clientBusy: (used.user + used.system) / 1e6 / elapsed,
-  };
+/**
+ * Publishes to `receivers` connections of each target, a server, by way of its conductor: first at a steady pace for
+ * the latency of each delivery, then in turns, with two bursts under way, for the rate, until each has had `seconds`.
+ * `burst` messages are published in one turn of the server's event loop. `others` of a target are further connections
+ * to it, which get nothing. Gives the figures of each target, or `{ error }`; `held(i)` gives the µs that the
+ * processor of a target's server has been busy.
+ */
+export async function broadcast({ targets, receivers, burst, seconds }, held) {
+  const contestants = targets.map((target, i) => new Contestant(target, () => held(i)));
+  await each(contestants, (one) => one.open(receivers, burst));
+  await each(contestants, (one) => one.paced());
+  for (const budget of [0.3 * seconds, seconds]) {
+    for (const one of contestants) one.begin();
+    for (let turn = 0; contestants.some((one) => one.wants(budget)); turn++) {
+      const order = contestants.map((_, i) => contestants[(i + turn) % contestants.length]);
+      await each(
+        order.filter((one) => one.wants(budget)),
+        (one) => one.turn(),
+      );
+    }
+  }
+  await each(contestants, (one) => one.check());
+  return contestants.map((one) => one.figures);
+}
+
+async function each(contestants, act) {
+  for (const one of contestants) {
+    if (one.error === undefined) await act(one).catch((error) => one.fail(error));
+  }
+}
+
+class Contestant {
+  error = undefined;
+  #target;
+  #processor;
+  #run;
+  #baton;
+  #bystanders = [];
+  #latencies = [];
+  #total;
+
+  constructor(target, processor) {
+    this.#target = target;
+    this.#processor = processor;
+  }
+
+  async open(receivers, burst) {
+    const { port, conductor, dialect = 'plain', path, stream, others = [] } = this.#target;
+    const { opening, path: pathOf } = DIALECTS[dialect];
+    const target = stream ? { path, status: 200 } : { path: pathOf(path) };
+    const connections = await openMany(receivers, port, target, { opening });
+    for (const other of others) this.#bystanders.push(...(await openMany(1, port, { path: other })));
+    this.#baton = await batonTo(conductor);
+    this.#run = new Run(connections, burst, this.#baton);
+  }
+
+  async paced() {
+    await this.#run.paced(2, 20);
+    this.#run.latencies.length = 0;
+    await this.#run.paced(20, 25);
+    this.#latencies = this.#run.latencies.sort((a, b) => a - b);
+  }
+
+  begin() {
+    this.#total = { deliveries: 0, elapsed: 0, server: 0, client: 0 };
+  }
+
+  wants(seconds) {
+    return this.error === undefined && this.#total.elapsed < seconds;
+  }
+
+  async turn() {
+    const total = this.#total;
+    const server = await this.#processor();
+    const client = process.cpuUsage();
+    const { deliveries, elapsed } = await this.#run.pipelined(TURN);
+    const { user, system } = process.cpuUsage(client);
+    total.deliveries += deliveries;
+    total.elapsed += elapsed;
+    total.client += user + system;
+    total.server += (await this.#processor()) - server;
+  }
+
+  async check() {
+    await this.#run.check();
+    this.#close();
+  }
+
+  fail(error) {
+    this.error = error;
+    this.#close();
+  }
+
+  get figures() {
+    if (this.error !== undefined) return { error: this.error.message };
+    const { deliveries, elapsed, client, server } = this.#total;
+    return {
+      rate: deliveries / elapsed,
+      p50: this.#latencies[Math.floor(this.#latencies.length * 0.5)],
+      p99: this.#latencies[Math.floor(this.#latencies.length * 0.99)],
+      clientBusy: client / 1e6 / elapsed,
+      serverBusy: server / 1e6 / elapsed,
+    };
+  }
+
+  #close() {
+    this.#run?.destroy();
+    for (const connection of this.#bystanders) connection.destroy();
+    this.#baton?.destroy();
+  }
 }
 
 /** The connection by which a server is told to publish. */

@@ -58,7 +58,7 @@ export async function load(task, node, hold = async () => {}) {
     return await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`${task.task} is not over in ${LIMIT} ms`)), LIMIT);
       child.on('message', (message) => {
-        if (message.held) hold(message.held).then((answer) => child.send({ answer }), reject);
+        if (message.held !== undefined) hold(message.held).then((answer) => child.send({ answer }), reject);
         if (message.error) reject(new Error(message.error));
         if (message.result) resolve(message.result);
         if (message.error || message.result) clearTimeout(late);

@@ -36,7 +36,7 @@ export async function measure({ entries, measurements, check = async () => {}, w
       const contestants = apps
         .map((_, i) => apps[(i + round + warmUps) % apps.length])
         .filter(({ entry }) => !taken[name][entry.name]?.failed);
-      const outcomes = await take(contestants);
+      const outcomes = await take(contestants).catch((error) => contestants.map(() => error));
       for (const [i, { entry }] of contestants.entries()) {
         const before = (taken[name][entry.name] ??= []);
         if (outcomes[i] instanceof Error) {

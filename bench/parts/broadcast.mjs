@@ -1,6 +1,6 @@
 import { BROADCASTS } from '../lib/catalogue.mjs';
 import { load } from '../lib/processes.mjs';
-import { measure, oneByOne, withServer } from '../lib/rounds.mjs';
+import { measure } from '../lib/rounds.mjs';
 
 const RECEIVERS = 1_000;
 
@@ -22,20 +22,17 @@ export async function broadcast(options) {
 }
 
 function bursts(what, target, { node, seconds }) {
-  const take = (burst) =>
-    oneByOne((app, { dialect }) => {
-      const { port, conductor } = app;
-      const task = {
-        task: 'broadcast',
-        ...target,
-        port,
-        conductor,
-        dialect,
-        burst,
-        receivers: RECEIVERS,
-        seconds,
-      };
-      return withServer(app, (hold) => load(task, node, hold));
+  const take = (burst) => async (contestants) => {
+    const targets = contestants.map(({ app: { port, conductor }, entry: { dialect } }) => {
+      return { ...target, port, conductor, dialect };
     });
+    const processor = async (i) => {
+      const { user, system } = await contestants[i].app.ask('cpu');
+      return user + system;
+    };
+    const task = { task: 'broadcast', targets, burst, receivers: RECEIVERS, seconds };
+    const outcomes = await load(task, node, processor);
+    return outcomes.map((one) => (one.error === undefined ? one : new Error(one.error)));
+  };
   return { [`${what}, one at a time`]: take(1), [`${what}, bursts of ten`]: take(10) };
 }

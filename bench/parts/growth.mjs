@@ -1,6 +1,6 @@
 import { CHANNELS, GROWTH, POLICIES, SCOPES } from '../lib/catalogue.mjs';
 import { load, startApp } from '../lib/processes.mjs';
-import { line, reason, summaries, withServer } from '../lib/rounds.mjs';
+import { line, reason, summaries } from '../lib/rounds.mjs';
 import { median, quartiles } from '../lib/statistics.mjs';
 import { needWrk, wrkInTurns } from '../lib/wrk.mjs';
 
@@ -96,10 +96,14 @@ async function publishing(title, counts, { node, rounds, seconds, log }, shape) 
     for (let round = 0; round < rounds; round++) {
       for (const [count, times] of points) {
         const { port, conductor } = app;
-        const target = { task: 'broadcast', path: '/rooms/0', burst: 1, port, conductor, seconds };
-        const task = { ...target, ...shape(count) };
-        const { rate } = await withServer(app, (hold) => load(task, node, hold));
-        times.push((1e6 / rate) * task.receivers);
+        const { receivers, others } = shape(count);
+        const targets = [{ path: '/rooms/0', port, conductor, others }];
+        const [{ rate, error }] = await load(
+          { task: 'broadcast', targets, receivers, burst: 1, seconds },
+          node,
+        );
+        if (error !== undefined) throw new Error(error);
+        times.push((1e6 / rate) * receivers);
       }
     }
   } finally {
