@@ -75,11 +75,16 @@ export function stopAll() {
   return Promise.all([...running].map(stop));
 }
 
-/** Starts a program on one of the two cores; it ends with this process. */
-export function launch(core, command) {
+// What is stopped meanwhile would otherwise outlive this process.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Starts a program on one of the two cores, a Node program with a channel to it; it ends with this process. */
+export function launch(core, command, channel = ['ipc']) {
   const [program, ...args] = pin(core, command);
   const env = { ...process.env, NODE_ENV: 'production' };
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', ...channel], env });
   let said = '';
   const listen = (chunk) => (said = (said + chunk).slice(-2_000));
   child.stdout.on('data', listen);
@@ -95,7 +100,7 @@ async function stop(child) {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
   if (child.connected) child.disconnect();
-  else child.kill();
+  else child.kill('SIGKILL');
   await ended;
   clearTimeout(late);
 }

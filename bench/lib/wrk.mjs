@@ -64,7 +64,7 @@ class Wrk {
   /** The connections are opened in the first turn. */
   async start() {
     this.#began = performance.now();
-    this.#child = launch(1, this.#command);
+    this.#child = launch(1, this.#command, []);
     this.#child.stdout.on('data', (chunk) => (this.#output += chunk));
     this.#over = once(this.#child, 'close');
     await after(TURN);
