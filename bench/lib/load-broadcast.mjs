@@ -3,14 +3,12 @@ import { once } from 'node:events';
 import { setTimeout as after } from 'node:timers/promises';
 import { DIALECTS } from './dialects.mjs';
 import { openMany } from './connection.mjs';
+import { Contestant, contest } from './contest.mjs';
 import { PING, clientFrame } from './frames.mjs';
 
 // Each published message holds this byte once, and nothing else that the server sends does.
 const MARK = '~'.charCodeAt(0);
 const PONG = clientFrame('', 10);
-
-// Milliseconds: short beside the seconds in which a machine changes its speed.
-const TURN = 50;
 
 /**
  * Publishes to `receivers` connections of each target, a server, by way of its conductor: first at a steady pace for
@@ -20,107 +18,60 @@ const TURN = 50;
  * processor of a target's server has been busy.
  */
 export async function broadcast({ targets, receivers, burst, seconds }, held) {
-  const contestants = targets.map((target, i) => new Contestant(target, () => held(i)));
-  await each(contestants, (one) => one.open(receivers, burst));
-  await each(contestants, (one) => one.paced());
-  for (const budget of [0.3 * seconds, seconds]) {
-    for (const one of contestants) one.begin();
-    for (let turn = 0; contestants.some((one) => one.wants(budget)); turn++) {
-      const order = contestants.map((_, i) => contestants[(i + turn) % contestants.length]);
-      await each(
-        order.filter((one) => one.wants(budget)),
-        (one) => one.turn(),
-      );
-    }
-  }
-  await each(contestants, (one) => one.check());
-  return contestants.map((one) => one.figures);
+  return contest(
+    targets.map((target, i) => new Publisher(target, receivers, burst, () => held(i))),
+    seconds,
+  );
 }
 
-async function each(contestants, act) {
-  for (const one of contestants) {
-    if (one.error === undefined) await act(one).catch((error) => one.fail(error));
-  }
-}
-
-class Contestant {
-  error = undefined;
+class Publisher extends Contestant {
   #target;
-  #processor;
+  #receivers;
+  #burst;
   #run;
   #baton;
   #bystanders = [];
   #latencies = [];
-  #total;
 
-  constructor(target, processor) {
+  constructor(target, receivers, burst, processor) {
+    super(processor);
     this.#target = target;
-    this.#processor = processor;
+    this.#receivers = receivers;
+    this.#burst = burst;
   }
 
-  async open(receivers, burst) {
+  async open() {
     const { port, conductor, dialect = 'plain', path, stream, others = [] } = this.#target;
     const { opening, path: pathOf } = DIALECTS[dialect];
     const target = stream ? { path, status: 200 } : { path: pathOf(path) };
-    const connections = await openMany(receivers, port, target, { opening });
+    const connections = await openMany(this.#receivers, port, target, { opening });
     for (const other of others) this.#bystanders.push(...(await openMany(1, port, { path: other })));
     this.#baton = await batonTo(conductor);
-    this.#run = new Run(connections, burst, this.#baton);
-  }
-
-  async paced() {
+    this.#run = new Run(connections, this.#burst, this.#baton);
     await this.#run.paced(2, 20);
     this.#run.latencies.length = 0;
     await this.#run.paced(20, 25);
     this.#latencies = this.#run.latencies.sort((a, b) => a - b);
   }
 
-  begin() {
-    this.#total = { deliveries: 0, elapsed: 0, server: 0, client: 0 };
+  async work(milliseconds) {
+    const { deliveries, elapsed } = await this.#run.pipelined(milliseconds);
+    return { count: deliveries, elapsed };
   }
 
-  wants(seconds) {
-    return this.error === undefined && this.#total.elapsed < seconds;
+  check() {
+    return this.#run.check();
   }
 
-  async turn() {
-    const total = this.#total;
-    const server = await this.#processor();
-    const client = process.cpuUsage();
-    const { deliveries, elapsed } = await this.#run.pipelined(TURN);
-    const { user, system } = process.cpuUsage(client);
-    total.deliveries += deliveries;
-    total.elapsed += elapsed;
-    total.client += user + system;
-    total.server += (await this.#processor()) - server;
-  }
-
-  async check() {
-    await this.#run.check();
-    this.#close();
-  }
-
-  fail(error) {
-    this.error = error;
-    this.#close();
-  }
-
-  get figures() {
-    if (this.error !== undefined) return { error: this.error.message };
-    const { deliveries, elapsed, client, server } = this.#total;
-    return {
-      rate: deliveries / elapsed,
-      p50: this.#latencies[Math.floor(this.#latencies.length * 0.5)],
-      p99: this.#latencies[Math.floor(this.#latencies.length * 0.99)],
-      clientBusy: client / 1e6 / elapsed,
-      serverBusy: server / 1e6 / elapsed,
-    };
-  }
-
-  #close() {
+  close() {
     this.#run?.destroy();
     for (const connection of this.#bystanders) connection.destroy();
     this.#baton?.destroy();
+  }
+
+  get figures() {
+    const at = (share) => this.#latencies[Math.floor(this.#latencies.length * share)];
+    return { ...super.figures, p50: at(0.5), p99: at(0.99) };
   }
 }
 

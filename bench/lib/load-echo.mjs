@@ -1,66 +1,102 @@
 import { isDeepStrictEqual } from 'node:util';
-import { setTimeout as after } from 'node:timers/promises';
 import { DIALECTS, exchange, parsed } from './dialects.mjs';
 import { PING, clientFrame } from './frames.mjs';
 import { openMany } from './connection.mjs';
+import { Contestant, contest } from './contest.mjs';
 
-/** Messages per second of `connections` sockets, each with `window` messages under way. */
-export async function echo({ port, dialect, kind, connections, window, seconds }, held) {
-  const { opening, path } = DIALECTS[dialect];
-  const sockets = await openMany(connections, port, { path: path(`/${kind}`) }, { opening });
-  const { sent, reply } = exchange(dialect, kind);
-  const size = await check(sockets[0], sent, reply);
+/**
+ * Messages per second of `connections` sockets to each target, with `window` messages under way on each, in turns.
+ * The first and the last exchange of each connection are compared, and those between are counted by their size.
+ */
+export async function echo({ targets, kind, connections, window, seconds }, held) {
+  return contest(
+    targets.map((target, i) => new Talker(target, kind, connections, window, () => held(i))),
+    seconds,
+  );
+}
 
-  const frame = clientFrame(sent);
-  const bursts = Array.from({ length: window + 1 }, (_, count) => Buffer.concat(Array(count).fill(frame)));
-  let total = 0;
-  let running = true;
-  const states = sockets.map((connection) => {
-    const state = { bytes: 0, replies: 0, sent: 0 };
+class Talker extends Contestant {
+  #target;
+  #count;
+  #window;
+  #kind;
+  #sockets = [];
+  #size = 0;
+  #bursts = [];
+  #done = 0;
+  #running = false;
+  #waiting = 0;
+  #over = undefined;
+  #fault = undefined;
+
+  constructor(target, kind, count, window, processor) {
+    super(processor);
+    this.#target = target;
+    this.#kind = kind;
+    this.#count = count;
+    this.#window = window;
+  }
+
+  async open() {
+    const { port, dialect } = this.#target;
+    const { opening, path } = DIALECTS[dialect];
+    this.#sockets = await openMany(this.#count, port, { path: path(`/${this.#kind}`) }, { opening });
+    await this.check();
+    const frame = clientFrame(exchange(dialect, this.#kind).sent);
+    this.#bursts = Array.from({ length: this.#window + 1 }, (_, n) => Buffer.concat(Array(n).fill(frame)));
+  }
+
+  /** Sends anew for each reply until the time is over, and waits for the last ones. */
+  async work(milliseconds) {
+    const began = performance.now();
+    const before = this.#done;
+    this.#running = true;
+    this.#waiting = this.#sockets.length;
+    const over = new Promise((resolve, reject) => {
+      this.#over = resolve;
+      this.#fault = reject;
+    });
+    for (const socket of this.#sockets) this.#talk(socket);
+    const end = setTimeout(() => (this.#running = false), milliseconds);
+    const late = setTimeout(() => this.#fault(new Error('replies are missing')), 20_000);
+    try {
+      await over;
+    } finally {
+      clearTimeout(end);
+      clearTimeout(late);
+    }
+    return { count: this.#done - before, elapsed: (performance.now() - began) / 1000 };
+  }
+
+  #talk(connection) {
+    const size = this.#size;
+    const state = { bytes: 0, replies: 0, left: this.#window };
     connection.listen((chunk) => {
       const boundary = (size - (state.bytes % size)) % size;
       state.bytes += chunk.length;
       if (state.bytes % size !== 0) state.bytes -= answerPings(connection, chunk, boundary, size);
       const count = Math.floor(state.bytes / size) - state.replies;
       if (count === 0) return;
+      if (count > state.left) return this.#fault(new Error(`${count} replies to ${state.left} messages`));
       state.replies += count;
-      total += count;
-      if (!running) return;
-      if (count > window) throw new Error(`${count} replies to ${window} messages`);
-      state.sent += count;
-      connection.socket.write(bursts[count]);
+      this.#done += count;
+      if (this.#running) connection.socket.write(this.#bursts[count]);
+      else if ((state.left -= count) === 0 && --this.#waiting === 0) this.#over();
     });
-    state.sent = window;
-    connection.socket.write(bursts[window]);
-    return state;
-  });
-
-  await after(seconds * 300);
-  await held('begin');
-  const [began, before, cpu] = [performance.now(), total, process.cpuUsage()];
-  await after(seconds * 1000);
-  const elapsed = (performance.now() - began) / 1000;
-  const count = total - before;
-  const used = process.cpuUsage(cpu);
-  await held('end');
-  running = false;
-
-  const outstanding = () => states.some((state) => state.bytes !== state.sent * size);
-  for (let i = 0; i < 200 && outstanding(); i++) await after(10);
-  const wrong = states.filter((state) => state.bytes !== state.sent * size);
-  if (wrong.length > 0) {
-    const [{ sent: messages, bytes }] = wrong;
-    const ended = sockets.filter((connection) => connection.ended !== undefined);
-    throw new Error(
-      `on ${wrong.length} of ${connections} sockets replies are not what was expected: ` +
-        `the first sent ${messages} messages and got ${bytes} bytes, not ${messages * size}; ` +
-        `${ended.length} have been closed${ended.length > 0 ? `, ${ended[0].ended.message}` : ''}`,
-    );
+    connection.socket.write(this.#bursts[this.#window]);
   }
-  for (const connection of sockets) connection.onBytes = undefined;
-  await Promise.all(sockets.map((connection) => check(connection, sent, reply)));
-  for (const connection of sockets) connection.destroy();
-  return { rate: count / elapsed, clientBusy: (used.user + used.system) / 1e6 / elapsed };
+
+  async check() {
+    const { sent, reply } = exchange(this.#target.dialect, this.#kind);
+    for (const socket of this.#sockets) {
+      socket.onBytes = undefined;
+      this.#size = await check(socket, sent, reply);
+    }
+  }
+
+  close() {
+    for (const socket of this.#sockets) socket.destroy();
+  }
 }
 
 /** Answers pings among the replies of one chunk, the first of which begins at `at`, and gives their size in bytes. */

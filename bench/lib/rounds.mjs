@@ -1,4 +1,4 @@
-import { startApp } from './processes.mjs';
+import { load, startApp } from './processes.mjs';
 import { summary } from './statistics.mjs';
 
 /**
@@ -92,6 +92,23 @@ export function line(name, byApp, entries) {
 
 function compact(rate) {
   return rate >= 10_000 ? `${(rate / 1000).toFixed(1)}k/s` : `${rate.toFixed(1)}/s`;
+}
+
+/** A measurement that the client takes of all contestants in turns: `task` with a target for each. */
+export function contestOf(task, targetOf, node) {
+  return async (contestants) => {
+    const targets = contestants.map(({ app: { port, conductor }, entry }) => ({
+      ...targetOf(entry),
+      port,
+      conductor,
+    }));
+    const processor = async (i) => {
+      const { user, system } = await contestants[i].app.ask('cpu');
+      return user + system;
+    };
+    const outcomes = await load({ ...task, targets }, node, processor);
+    return outcomes.map((one) => (one.error === undefined ? one : new Error(one.error)));
+  };
 }
 
 /** Adds to the client's figures how busy the server's core was: near 1, the server is what was measured. */

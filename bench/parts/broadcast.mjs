@@ -1,6 +1,5 @@
 import { BROADCASTS } from '../lib/catalogue.mjs';
-import { load } from '../lib/processes.mjs';
-import { measure } from '../lib/rounds.mjs';
+import { contestOf, measure } from '../lib/rounds.mjs';
 
 const RECEIVERS = 1_000;
 
@@ -22,17 +21,9 @@ export async function broadcast(options) {
 }
 
 function bursts(what, target, { node, seconds }) {
-  const take = (burst) => async (contestants) => {
-    const targets = contestants.map(({ app: { port, conductor }, entry: { dialect } }) => {
-      return { ...target, port, conductor, dialect };
-    });
-    const processor = async (i) => {
-      const { user, system } = await contestants[i].app.ask('cpu');
-      return user + system;
-    };
-    const task = { task: 'broadcast', targets, burst, receivers: RECEIVERS, seconds };
-    const outcomes = await load(task, node, processor);
-    return outcomes.map((one) => (one.error === undefined ? one : new Error(one.error)));
+  const take = (burst) => {
+    const task = { task: 'broadcast', burst, receivers: RECEIVERS, seconds };
+    return contestOf(task, ({ dialect }) => ({ ...target, dialect }), node);
   };
   return { [`${what}, one at a time`]: take(1), [`${what}, bursts of ten`]: take(10) };
 }

@@ -1,6 +1,5 @@
 import { SOCKETS } from '../lib/catalogue.mjs';
-import { load } from '../lib/processes.mjs';
-import { measure, oneByOne, withServer } from '../lib/rounds.mjs';
+import { contestOf, measure } from '../lib/rounds.mjs';
 
 const CONNECTIONS = 64;
 
@@ -9,17 +8,20 @@ export async function echo(options) {
   const measurements = {};
   for (const kind of ['text', 'json', 'rpc']) {
     for (const window of [1, 8]) {
-      measurements[`${kind}, window ${window}`] = oneByOne((app, entry) =>
-        take(app, entry, kind, window, options),
-      );
+      measurements[`${kind}, window ${window}`] = take(kind, window, options);
     }
   }
   return measure({ entries: options.pick(SOCKETS), measurements, options, log: options.log });
 }
 
-/** The client compares a first and a last exchange of each connection and counts those between. */
-async function take(app, { dialect, rpc = false }, kind, window, { node, seconds }) {
-  if (kind === 'rpc' && !rpc) return undefined;
-  const task = { task: 'echo', port: app.port, dialect, kind, window, connections: CONNECTIONS, seconds };
-  return withServer(app, (hold) => load(task, node, hold));
+/** Calls are made by those that have them; the others take no part. */
+function take(kind, window, { node, seconds }) {
+  const task = { task: 'echo', kind, window, connections: CONNECTIONS, seconds };
+  const all = contestOf(task, ({ dialect }) => ({ dialect }), node);
+  if (kind !== 'rpc') return all;
+  return async (contestants) => {
+    const able = contestants.filter(({ entry }) => entry.rpc);
+    const outcomes = await all(able);
+    return contestants.map((one) => outcomes[able.indexOf(one)]);
+  };
 }
