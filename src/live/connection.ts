@@ -108,6 +108,11 @@ export abstract class Connection {
     return Math.min(HIGH_WATER, this.#limit / 2);
   }
 
+  /** @internal How many bytes may wait for a reader on top of those with which it is behind. */
+  get room(): number {
+    return this.#limit - this.highWater;
+  }
+
   /** How many bytes may wait for the reader. */
   get #limit(): number {
     return this.context.environment.limits.buffered;
@@ -147,8 +152,7 @@ export abstract class Connection {
   offer(publication: Publication): boolean {
     const frame = publication.frame(this.format);
     if (frame === undefined || this.over) return true;
-    const { highWater } = this;
-    if (this.queued >= highWater || frame.length > this.#limit - highWater) return false;
+    if (this.behind || frame.length > this.room) return false;
     this.#gather(frame);
     return true;
   }
@@ -299,11 +303,8 @@ export abstract class Connection {
 
   protected abstract transmit(frames: Frame | readonly Frame[]): void;
 
-  /** The reader is given up. */
-  protected overflow(): void {
-    this.drop();
-    this.close(1013, 'the reader is too slow');
-  }
+  /** More waits than may: the reader is given up. */
+  protected abstract overflow(): void;
 
   /** The head is sent: bytes may go. */
   protected ready(): void {

@@ -103,8 +103,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (!this.#compressed) return super.offer(publication);
     const payload = publication.payload(this.format);
     if (payload === undefined) return true;
-    const room = this.context.environment.limits.buffered - this.highWater;
-    if (this.behind || Buffer.byteLength(payload) > room) return false;
+    if (this.behind || Buffer.byteLength(payload) > this.room) return false;
     this.#compress(payload);
     return true;
   }

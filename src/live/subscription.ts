@@ -152,9 +152,8 @@ export class Subscription implements Subscriber, Follower {
     held.set(key, publication);
     this.#weigh(this.#size(publication));
     // What is on its way counts, too: all that waits for one reader is within the limit.
-    const most = this.#limit - connection.highWater;
     for (const [oldest, dropped] of held) {
-      if (connection.buffered <= this.#limit && this.#heldBytes <= most) break;
+      if (connection.buffered <= this.#limit && this.#heldBytes <= connection.room) break;
       held.delete(oldest);
       this.#weigh(-this.#size(dropped));
       this.#missed++;

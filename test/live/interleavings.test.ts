@@ -90,6 +90,10 @@ class Wire extends Connection {
     this.finish({ code: 1000, reason: '' });
   }
 
+  protected override overflow(): void {
+    throw new Error('nothing waits for this reader');
+  }
+
   override beat(): boolean {
     return true;
   }
