@@ -1,5 +1,5 @@
-// Milliseconds: short beside the seconds in which a machine changes its speed.
-const TURN = 50;
+/** Milliseconds: short beside the seconds in which a machine changes its speed, long beside one burst to everybody. */
+export const TURN = 50;
 
 /** What one server does in a contest; subclasses open the connections, and work for a turn. */
 export class Contestant {

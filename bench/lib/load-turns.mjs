@@ -1,8 +1,7 @@
 import { RawConnection, openMany } from './connection.mjs';
+import { TURN } from './contest.mjs';
 import { Run, batonTo } from './load-broadcast.mjs';
 
-// Milliseconds: short beside the seconds in which a machine changes its speed, long beside one burst to everybody.
-const TURN = 50;
 const WARM_UP = 15;
 const PORTION = 20;
 

@@ -15,7 +15,10 @@ function pin(core, command) {
   return pinned ? ['taskset', '-c', String(core), ...command] : command;
 }
 
-/** Starts an application and gives `{ port, conductor, ask, stop }`, with whatever else its `start` told. */
+/**
+ * Starts an application and gives `{ port, conductor, ask, busy, stop }`, with whatever else its `start` told. `busy`
+ * gives the µs that its processor has been busy.
+ */
 export async function startApp({ label, file, options = {} }, node, more = {}, flags = []) {
   const path = fileURLToPath(new URL(file, ROOT));
   const command = [node, '--expose-gc', ...flags, fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
@@ -45,7 +48,11 @@ export async function startApp({ label, file, options = {} }, node, more = {}, f
       child.on('message', listen).once('exit', gone);
       child.send({ id, ask: what });
     });
-  return { ...ready, ask, stop: () => stop(child) };
+  const busy = async () => {
+    const { user, system } = await ask('cpu');
+    return user + system;
+  };
+  return { ...ready, ask, busy, stop: () => stop(child) };
 }
 
 /**

@@ -102,11 +102,7 @@ export function contestOf(task, targetOf, node) {
       port,
       conductor,
     }));
-    const processor = async (i) => {
-      const { user, system } = await contestants[i].app.ask('cpu');
-      return user + system;
-    };
-    const outcomes = await load({ ...task, targets }, node, processor);
+    const outcomes = await load({ ...task, targets }, node, (i) => contestants[i].app.busy());
     return outcomes.map((one) => (one.error === undefined ? one : new Error(one.error)));
   };
 }
@@ -117,10 +113,10 @@ export async function withServer(app, run) {
   let cpu;
   let serverBusy;
   const figures = await run(async (what) => {
-    const now = await app.ask('cpu');
+    const now = await app.busy();
     const at = performance.now();
     if (what === 'begin') [began, cpu] = [at, now];
-    else serverBusy = (now.user + now.system - cpu.user - cpu.system) / 1000 / (at - began);
+    else serverBusy = (now - cpu) / 1000 / (at - began);
   });
   return { ...figures, serverBusy };
 }

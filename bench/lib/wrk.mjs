@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { TURN } from './contest.mjs';
 import { launch } from './processes.mjs';
 
 const SCRIPTS = new URL('./', import.meta.url);
@@ -13,9 +14,6 @@ export function needWrk() {
     'The HTTP measurements need wrk: `apt install wrk`, `brew install wrk` or https://github.com/wg/wrk',
   );
 }
-
-/** Milliseconds: short beside the seconds in which a machine changes its speed. */
-const TURN = 50;
 
 /**
  * Requests per second of several servers, which are asked in turns until each has been for `seconds`: the `wrk` of
@@ -106,6 +104,6 @@ class Wrk {
     this.#child.kill('SIGSTOP');
     this.#active += performance.now() - this.#began;
     // What has been asked is answered before others have their turn: a server says so when it is done with it.
-    for (let i = 0; i < 2; i++) await this.#app.ask('cpu');
+    for (let i = 0; i < 2; i++) await this.#app.busy();
   }
 }

@@ -154,13 +154,9 @@ async function inTurns(entry, task, { node, rounds, seconds }) {
   const apps = [];
   for (let round = 0; round < rounds; round++) {
     const app = await startApp(entry, node);
-    const processor = async () => {
-      const { user, system } = await app.ask('cpu');
-      return user + system;
-    };
     try {
       const { port, conductor } = app;
-      cycles.push(...(await load({ ...task, port, conductor, seconds }, node, processor)).cycles);
+      cycles.push(...(await load({ ...task, port, conductor, seconds }, node, app.busy)).cycles);
       apps.push(app);
     } finally {
       await app.stop();
