@@ -7,9 +7,9 @@ import { idle } from './idle.mjs';
 export async function quick(options) {
   const only = ['node', 'ws', 'coequal'];
   const pick = (entries) => entries.filter(({ name }) => only.includes(name));
-  const short = { ...options, pick, rounds: options.rounds ?? 2, seconds: options.seconds ?? 1 };
+  const short = { ...options, pick, rounds: options.rounds ?? 2, seconds: options.seconds ?? 0.5 };
   await http(short);
-  await echo({ ...short, seconds: 0.4 });
-  await broadcast({ ...short, seconds: 0.4 });
-  await idle({ ...short, rounds: 1, connections: 2_000 });
+  await echo(short);
+  await broadcast(short);
+  await idle({ ...short, rounds: 1, seconds: options.seconds ?? 1, connections: 2_000 });
 }
