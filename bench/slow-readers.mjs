@@ -93,8 +93,8 @@ function report(name, latencies, { buffered, messages }) {
 async function serve() {
   const definitions = {
     close: defineChannel('close'),
-    'drop-oldest': defineChannel('drop-oldest', { onFull: 'drop-oldest' }),
-    conflate: defineChannel('conflate', { onFull: conflate(() => 'price') }),
+    'drop-oldest': defineChannel('drop-oldest', { overflow: 'drop-oldest' }),
+    conflate: defineChannel('conflate', { overflow: conflate(() => 'price') }),
   };
   const controllers = Object.entries(definitions).map(([policy, definition]) => {
     class Reads {

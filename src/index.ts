@@ -58,7 +58,7 @@ export {
   type ChannelDefinition,
   type ChannelOptions,
   type Conflate,
-  type OnFull,
+  type Overflow,
 } from './live/channel-definition.js';
 export { Channels } from './live/channels.js';
 export { Connections } from './live/connections.js';

@@ -62,7 +62,7 @@ export const contracts = {
   async channels(channels: Channels, connection: Connection, socket: Socket<Price, string>) {
     const Prices = defineChannel<Price>('prices/:market', {
       history: 10,
-      onFull: conflate((price) => price.symbol),
+      overflow: conflate((price) => price.symbol),
     });
     expectTypeOf(Prices).toEqualTypeOf<ChannelDefinition<Price>>();
     const channel = channels.of(Prices, { market: 'x' });
@@ -76,9 +76,9 @@ export const contracts = {
     channel.subscribe(socket);
     expectTypeOf(conflate((price: Price) => price.symbol)).toEqualTypeOf<Conflate<Price>>();
     // @ts-expect-error A price has no such key.
-    defineChannel<Price>('prices', { onFull: conflate((price) => price.name) });
+    defineChannel<Price>('prices', { overflow: conflate((price) => price.name) });
     // @ts-expect-error There is no such policy.
-    defineChannel<Price>('prices', { onFull: 'drop-newest' });
+    defineChannel<Price>('prices', { overflow: 'drop-newest' });
     expectTypeOf(defineChannel('any')).toEqualTypeOf<ChannelDefinition<unknown>>();
   },
 

@@ -17,7 +17,7 @@ export interface Quote {
 /** Prices as they move. Whoever is behind gets the latest of each share; whoever comes late, one lap. */
 export const Prices = defineChannel<Quote>('prices', {
   history: 560,
-  onFull: conflate(({ symbol }) => symbol),
+  overflow: conflate(({ symbol }) => symbol),
 });
 
 /** Months a second at pace 1. */

@@ -5,14 +5,14 @@ import type { RegisteredUser } from '../core/register.js';
 import type { HistoryBounds } from './history.js';
 
 /** What a full reader costs: the connection, the oldest messages, or all but the latest per key. */
-export type OnFull<T> = 'close' | 'drop-oldest' | Conflate<T>;
+export type Overflow<T> = 'close' | 'drop-oldest' | Conflate<T>;
 
 /** Keeps only the latest message per key for a reader that is behind. */
 export interface Conflate<T> {
   readonly key: (value: T) => unknown;
 }
 
-/** `onFull: conflate((price) => price.symbol)`: whoever is behind gets the latest of each, and none of the rest. */
+/** `overflow: conflate((price) => price.symbol)`: whoever is behind gets the latest of each, and none of the rest. */
 export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
   return { key };
 }
@@ -21,7 +21,7 @@ export interface ChannelOptions<T> {
   /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
   history?: number | Partial<HistoryBounds>;
   /** What a full reader costs; `'close'` by default. */
-  onFull?: OnFull<T>;
+  overflow?: Overflow<T>;
   /** Whether an exchange may read the channel; false is a 403, and what is thrown is the answer. */
   authorize?: (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
   /** What may be published: a Standard Schema, synchronous. What it refuses is the publisher's error. */

@@ -1,4 +1,4 @@
-import type { OnFull } from './channel-definition.js';
+import type { Overflow } from './channel-definition.js';
 import type { Publication } from './publication.js';
 import type { Source, Subscriber } from './subscription.js';
 
@@ -15,7 +15,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
 
   constructor(
     private readonly source: Source,
-    private readonly onFull: OnFull<T>,
+    private readonly overflow: Overflow<T>,
   ) {}
 
   deliver(publication: Publication): void {
@@ -30,7 +30,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     if (this.#held.delete(key)) this.source.skipped(0, 1);
     this.#held.set(key, value);
     if (this.#held.size <= CAPACITY) return;
-    if (this.onFull === 'close') {
+    if (this.overflow === 'close') {
       this.#overrun = true;
       this.#end();
       return;
@@ -61,9 +61,9 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
   }
 
   #keyOf(publication: Publication, value: T): unknown {
-    if (typeof this.onFull !== 'object') return this.#serial++;
+    if (typeof this.overflow !== 'object') return this.#serial++;
     try {
-      return this.onFull.key(value);
+      return this.overflow.key(value);
     } catch (error) {
       publication.failure ??= { error };
       return publication;

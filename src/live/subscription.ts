@@ -1,5 +1,5 @@
 import type { Replay } from './broker.js';
-import type { OnFull } from './channel-definition.js';
+import type { Overflow } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';
 import { isAfter } from './cursor.js';
 import { Message } from './message.js';
@@ -35,7 +35,7 @@ export class Subscription implements Subscriber, Follower {
   constructor(
     readonly connection: Connection,
     private readonly source: Source,
-    private readonly onFull: OnFull<never>,
+    private readonly overflow: Overflow<never>,
   ) {
     connection.follow(this);
   }
@@ -82,7 +82,7 @@ export class Subscription implements Subscriber, Follower {
       this.#covered = undefined;
     }
     if (this.#held !== undefined) this.#hold(publication);
-    else if (this.onFull === 'close') this.connection.deliver(publication);
+    else if (this.overflow === 'close') this.connection.deliver(publication);
     // A policy that keeps connections is not to fill one over its limit.
     else if (!this.connection.offer(publication)) this.#hold(publication);
   }
@@ -162,9 +162,9 @@ export class Subscription implements Subscriber, Follower {
   }
 
   #keyOf(publication: Publication): unknown {
-    if (typeof this.onFull !== 'object') return this.#serial++;
+    if (typeof this.overflow !== 'object') return this.#serial++;
     try {
-      return this.onFull.key(publication.message.value as never);
+      return this.overflow.key(publication.message.value as never);
     } catch (error) {
       // Nothing is the same as what has no key; its publisher is told.
       publication.failure ??= { error };

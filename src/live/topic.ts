@@ -1,6 +1,6 @@
 import { isThenable } from '../core/thenable.js';
 import type { Broker, Member, Replay } from './broker.js';
-import { boundsOf, type ChannelDefinition, type OnFull } from './channel-definition.js';
+import { boundsOf, type ChannelDefinition, type Overflow } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';
 import { Feed } from './feed.js';
 import type { HistoryBounds } from './history.js';
@@ -96,7 +96,7 @@ export type Opening = (subscription: Subscription) => { read(): unknown; begin(v
 export class Topic implements Source, Follower {
   readonly #subscribers = new Set<Subscriber>();
   readonly #bounds: HistoryBounds | undefined;
-  readonly #onFull: OnFull<never>;
+  readonly #overflow: Overflow<never>;
   /** Whether nothing is to be known of a reader: nothing is kept for it, and nobody is told of it. */
   readonly #plain: boolean;
   /** The broker has been asked, and has not answered yet. */
@@ -107,13 +107,13 @@ export class Topic implements Source, Follower {
     private readonly definition: ChannelDefinition<never>,
     private readonly topics: Topics,
   ) {
-    const { history, onFull = 'close', presence } = definition.options;
+    const { history, overflow = 'close', presence } = definition.options;
     this.#bounds = boundsOf(history);
-    this.#onFull = onFull;
+    this.#overflow = overflow;
     const attached = topics.broker.attach(name, (message) => this.#receive(message));
     if (isThenable(attached)) this.#attaching = attached as Promise<void>;
     this.#plain =
-      onFull === 'close' &&
+      overflow === 'close' &&
       this.#bounds === undefined &&
       presence === undefined &&
       this.#attaching === undefined;
@@ -143,7 +143,7 @@ export class Topic implements Source, Follower {
 
   /** Subscribes first, then reads the history, then merges: nothing is lost or doubled in between. */
   #subscribe(connection: Connection, opening: Opening | undefined): () => void {
-    const subscription = new Subscription(connection, this, this.#onFull);
+    const subscription = new Subscription(connection, this, this.#overflow);
     this.#subscribers.add(subscription);
     try {
       subscription.onEnd = this.#join(connection);
@@ -157,7 +157,7 @@ export class Topic implements Source, Follower {
   }
 
   feed(): Feed<never> {
-    const feed = new Feed<never>(this, this.#onFull);
+    const feed = new Feed<never>(this, this.#overflow);
     this.#subscribers.add(feed);
     return feed;
   }

@@ -56,9 +56,9 @@ describe('a channel', () => {
     });
 
     it('drops the oldest, or keeps the latest per key, where its definition says so', async () => {
-      const Oldest = defineChannel<number>('rooms/:room', { onFull: 'drop-oldest' });
+      const Oldest = defineChannel<number>('rooms/:room', { overflow: 'drop-oldest' });
       const Latest = defineChannel<{ key: string; n: number }>('prices/:room', {
-        onFull: conflate(({ key }) => key),
+        overflow: conflate(({ key }) => key),
       });
       const server = start();
       const [oldest, latest] = [of(server, Oldest), of(server, Latest)];
@@ -75,7 +75,7 @@ describe('a channel', () => {
 
     it('serves others when the key of a value cannot be told, and its publisher hears of it', async () => {
       const Latest = defineChannel<{ symbol: { name: string } }>('prices/:room', {
-        onFull: conflate(({ symbol }) => symbol.name),
+        overflow: conflate(({ symbol }) => symbol.name),
       });
       const room = of(start(), Latest);
       const loops = [room[Symbol.asyncIterator](), room[Symbol.asyncIterator]()];

@@ -31,9 +31,9 @@ const Private = defineChannel<string>('private/:room', {
 });
 const Checked = defineChannel<{ n: number }>('checked', { schema: z.object({ n: z.number() }) });
 const Closing = defineChannel<string>('closing');
-const Dropping = defineChannel<string>('dropping', { onFull: 'drop-oldest' });
+const Dropping = defineChannel<string>('dropping', { overflow: 'drop-oldest' });
 const Latest = defineChannel<{ key: string; n: number; pad: string }>('latest', {
-  onFull: conflate(({ key }) => key),
+  overflow: conflate(({ key }) => key),
 });
 const Present = defineChannel<string>('present', { presence: (user) => (user as { name: string }).name });
 

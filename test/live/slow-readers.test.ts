@@ -31,8 +31,8 @@ interface Price {
 
 const policies = {
   close: defineChannel<Price>('rooms/:room'),
-  oldest: defineChannel<Price>('rooms/:room', { onFull: 'drop-oldest' }),
-  latest: defineChannel<Price>('rooms/:room', { onFull: conflate(({ key }) => key) }),
+  oldest: defineChannel<Price>('rooms/:room', { overflow: 'drop-oldest' }),
+  latest: defineChannel<Price>('rooms/:room', { overflow: conflate(({ key }) => key) }),
 };
 
 const ways: { name: string; kind: ReaderKind; deflate: boolean }[] = [
@@ -69,7 +69,7 @@ describe('a reader that stops reading', () => {
     const text = deflate ? noise : () => PAYLOAD;
 
     describe(`by ${name}`, () => {
-      it("is ended where onFull is 'close', the default: 1013, or the end of the stream", async () => {
+      it("is ended where overflow is 'close', the default: 1013, or the end of the stream", async () => {
         const { server, room } = start(policies.close, deflate);
         const slow = await openReader(server, kind, '/rooms/lobby');
         slow.pause();
@@ -122,7 +122,7 @@ describe('a reader that stops reading', () => {
       });
 
       it('is bounded where each message has a key of its own, and told what it has missed', async () => {
-        const Each = defineChannel<Price>('rooms/:room', { onFull: conflate(({ n }) => n) });
+        const Each = defineChannel<Price>('rooms/:room', { overflow: conflate(({ n }) => n) });
         const { server, room } = start(Each, deflate);
         const slow = await openReader(server, kind, '/rooms/lobby');
         slow.pause();

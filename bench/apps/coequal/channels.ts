@@ -1,8 +1,8 @@
 import { Channel, Channels, Controller, WebSocket, conflate, createApp, defineChannel } from 'coequal';
 
 const Room = defineChannel<string>('rooms/:room');
-const Oldest = defineChannel<string>('oldest', { onFull: 'drop-oldest' });
-const Latest = defineChannel<string>('latest', { onFull: conflate((text: string) => text[0]) });
+const Oldest = defineChannel<string>('oldest', { overflow: 'drop-oldest' });
+const Latest = defineChannel<string>('latest', { overflow: conflate((text: string) => text[0]) });
 
 @Controller()
 class RoomController {

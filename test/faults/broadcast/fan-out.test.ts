@@ -20,7 +20,7 @@ import { roomsOf } from '../../support/rooms.js';
 
 const Room = defineChannel<unknown>('rooms/:room');
 const Keyed = defineChannel<unknown>('keyed/:room', {
-  onFull: conflate((value) => (value as { key: () => unknown }).key()),
+  overflow: conflate((value) => (value as { key: () => unknown }).key()),
 });
 
 /** An encoder that refuses what it is told to, by what a careless one might throw. */

@@ -28,8 +28,8 @@ interface Price {
 
 const policies = {
   "'close'": defineChannel<Price>('closing/:room'),
-  "'drop-oldest'": defineChannel<Price>('dropping/:room', { onFull: 'drop-oldest' }),
-  'conflate(key)': defineChannel<Price>('latest/:room', { onFull: conflate(({ key }) => key) }),
+  "'drop-oldest'": defineChannel<Price>('dropping/:room', { overflow: 'drop-oldest' }),
+  'conflate(key)': defineChannel<Price>('latest/:room', { overflow: conflate(({ key }) => key) }),
 };
 
 /** Sends without end, and asks nobody: what a careless method does. */
