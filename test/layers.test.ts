@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 const FLOORS: Floor[] = [
   {
     files: [
+      'core/bytes',
       'core/errors',
       'core/logger',
       'core/thenable',
