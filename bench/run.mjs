@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -13,7 +14,8 @@ npm run bench -- report           docs/benchmarks.md again, from the results tha
   --rounds n        interleaved rounds of each measurement (5)
   --seconds n       seconds of each round (3)
   --connections n   idle connections (10000)
-  --node a,b        measure with these Node executables instead of this one, one after the other`;
+  --node a,b        measure with these Node executables instead of this one, one after the other
+  --before DIR      with quick: another checkout, installed and built; every ratio is this one to that one`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,11 +25,13 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     connections: { type: 'string', default: '10000' },
     node: { type: 'string', default: process.execPath },
+    before: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 
-prepare();
+prepare(HERE);
+if (values.before !== undefined) prepare(`${resolve(values.before)}/bench/`);
 const { parts } = await import('./parts/index.mjs');
 const { stopAll } = await import('./lib/processes.mjs');
 const { keep, write } = await import('./lib/report.mjs');
@@ -54,6 +58,7 @@ try {
 async function measureWith(node) {
   const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
   const given = { node, connections: Number(values.connections), pick, log: (line) => console.log(line) };
+  if (values.before !== undefined) given.before = pathToFileURL(`${resolve(values.before)}/bench/`);
   if (values.rounds !== undefined) given.rounds = Number(values.rounds);
   if (values.seconds !== undefined) given.seconds = Number(values.seconds);
   for (const name of wanted) {
@@ -75,15 +80,15 @@ function pick(entries) {
 }
 
 /** The peers are installed at the first run; the applications written in TypeScript are compiled at each. */
-function prepare() {
+function prepare(bench) {
   const windows = process.platform === 'win32';
-  if (!existsSync(`${HERE}node_modules`)) {
+  if (!existsSync(`${bench}node_modules`)) {
     console.log('installing what is compared (bench/package.json) …');
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: HERE, stdio: 'inherit', shell: windows });
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: bench, stdio: 'inherit', shell: windows });
   }
-  if (!existsSync(`${HERE}../dist/src/index.js`))
+  if (!existsSync(`${bench}../dist/src/index.js`))
     console.error('coequal is not built: `npm run build` first');
-  const tsc = fileURLToPath(new URL('node_modules/typescript/bin/tsc', import.meta.url));
-  const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', HERE], { encoding: 'utf8' });
+  const tsc = `${bench}node_modules/typescript/bin/tsc`;
+  const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', bench], { encoding: 'utf8' });
   if (status !== 0) console.error(stdout);
 }
