@@ -23,3 +23,75 @@ export interface Attributes extends Map<unknown, unknown> {
   set<T>(key: Attribute<T>, value: NoInfer<T>): this;
   set(key: string | symbol, value: unknown): this;
 }
+
+/** Attributes that show those of `below`, and keep what is written to themselves. */
+export function layered(below: Attributes): Attributes {
+  return new Layer(below) as Attributes;
+}
+
+/** Copies what is below with the first write: most calls only read. */
+class Layer extends Map<unknown, unknown> {
+  #below: Map<unknown, unknown> | undefined;
+
+  constructor(below: Map<unknown, unknown>) {
+    super();
+    this.#below = below;
+  }
+
+  override get size(): number {
+    return this.#below?.size ?? super.size;
+  }
+
+  override get(key: unknown): unknown {
+    return this.#below === undefined ? super.get(key) : this.#below.get(key);
+  }
+
+  override has(key: unknown): boolean {
+    return this.#below?.has(key) ?? super.has(key);
+  }
+
+  override set(key: unknown, value: unknown): this {
+    this.#copy();
+    return super.set(key, value);
+  }
+
+  override delete(key: unknown): boolean {
+    this.#copy();
+    return super.delete(key);
+  }
+
+  override clear(): void {
+    this.#below = undefined;
+    super.clear();
+  }
+
+  override forEach(
+    each: (value: unknown, key: unknown, map: Map<unknown, unknown>) => void,
+    self?: unknown,
+  ): void {
+    for (const [key, value] of this) each.call(self, value, key, this);
+  }
+
+  override entries(): MapIterator<[unknown, unknown]> {
+    return this.#below?.entries() ?? super.entries();
+  }
+
+  override keys(): MapIterator<unknown> {
+    return this.#below?.keys() ?? super.keys();
+  }
+
+  override values(): MapIterator<unknown> {
+    return this.#below?.values() ?? super.values();
+  }
+
+  override [Symbol.iterator](): MapIterator<[unknown, unknown]> {
+    return this.entries();
+  }
+
+  #copy(): void {
+    const below = this.#below;
+    if (below === undefined) return;
+    this.#below = undefined;
+    for (const [key, value] of below) super.set(key, value);
+  }
+}

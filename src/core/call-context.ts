@@ -1,13 +1,19 @@
 import type { Session } from '../live/session.js';
-import type { Attributes } from './attributes.js';
+import { layered, type Attributes } from './attributes.js';
 import { Context } from './context.js';
 import type { RegisteredUser } from './register.js';
 
-/** The context of one call on a connection: it shares who that is from, and has an answer and an end of its own. */
+/**
+ * The context of one call on a connection. It reads the connection's user, session and attributes, and writes its own:
+ * what the middleware of a call learns is of that call.
+ */
 export class CallContext extends Context {
   // Whoever makes the call ends it.
   protected override watched = true;
   readonly #connection: Context;
+  #user: { readonly value: RegisteredUser | undefined } | undefined = undefined;
+  #session: { readonly value: unknown } | undefined = undefined;
+  #attributes: Attributes | undefined = undefined;
 
   constructor(
     connection: Context,
@@ -22,23 +28,23 @@ export class CallContext extends Context {
   }
 
   override get user(): RegisteredUser | undefined {
-    return this.#connection.user;
+    return this.#user === undefined ? this.#connection.user : this.#user.value;
   }
 
-  override set user(user: RegisteredUser | undefined) {
-    this.#connection.user = user;
+  override set user(value: RegisteredUser | undefined) {
+    this.#user = { value };
   }
 
   override get session(): Session {
-    return this.#connection.session;
+    return this.#session === undefined ? this.#connection.session : (this.#session.value as Session);
   }
 
-  override set session(session: unknown) {
-    this.#connection.session = session;
+  override set session(value: unknown) {
+    this.#session = { value };
   }
 
   override get attributes(): Attributes {
-    return this.#connection.attributes;
+    return (this.#attributes ??= layered(this.#connection.attributes));
   }
 
   override get signal(): AbortSignal {

@@ -101,8 +101,11 @@ describe('an @Rpc method', () => {
   });
 
   /** A client of another make, over a socket. */
-  async function connect(by = server): Promise<{ client: JSONRPCClient; socket: TestSocket }> {
-    const socket = await by.socket('/calls');
+  async function connect(
+    by = server,
+    path = '/calls',
+  ): Promise<{ client: JSONRPCClient; socket: TestSocket }> {
+    const socket = await by.socket(path);
     const client = new jsonRpc.JSONRPCClient((payload) => socket.send(payload));
     socket.raw.on('message', (data) => client.receive(JSON.parse(String(data)) as JSONRPCResponse));
     return { client, socket };
@@ -335,7 +338,52 @@ describe('an @Rpc method', () => {
     expect(state.log).to.deep.equal(['before', 'after', 'before', 'after']);
     expect(new Set(state.contexts)).to.have.length(2);
     expect(state.contexts[0]?.user).to.equal(state.contexts[1]?.user);
-    expect(state.contexts[0]?.attributes).to.equal(state.contexts[1]?.attributes);
+    expect(state.contexts[0]?.attributes.get('opened')).to.equal('yes');
+  });
+
+  it('reads what its connection knows, and keeps what its own middleware learns to itself', async () => {
+    const gate = deferred<void>();
+    const names: unknown[] = [];
+    const learn = async (ctx: Context, next: Next): Promise<void> => {
+      const { n } = (ctx as unknown as { message: { n: number } }).message;
+      ctx.attributes.set('call', n);
+      ctx.user = { name: `caller ${n}` } as never;
+      if (n === 2) gate.resolve();
+      await gate.promise;
+      await next();
+    };
+    @Controller('/learning')
+    @UseMiddleware((ctx: Context, next: Next) => {
+      ctx.attributes.set('tenant', 'acme');
+      return next();
+    })
+    class Learning {
+      @WebSocket() open(): void {}
+      @Rpc('learn', { concurrent: true })
+      @UseMiddleware(learn)
+      learn(@Ctx() ctx: Context, @Body() _params: unknown) {
+        return { user: ctx.user, size: ctx.attributes.size, known: [...ctx.attributes] };
+      }
+      @Rpc() plain(@Ctx() ctx: Context) {
+        names.push(ctx.user);
+        return [...ctx.attributes.keys()];
+      }
+    }
+    const { client } = await connect(serve({ controllers: [Learning], logger: false }), '/learning');
+
+    const told = [1, 2].map((n) => client.request('learn', { n }));
+    expect(await Promise.all(told)).to.deep.equal(
+      [1, 2].map((n) => ({
+        user: { name: `caller ${n}` },
+        size: 2,
+        known: [
+          ['tenant', 'acme'],
+          ['call', n],
+        ],
+      })),
+    );
+    expect(await client.request('plain', undefined)).to.deep.equal(['tenant']);
+    expect(names).to.deep.equal([undefined]);
   });
 
   it('is denied by its middleware when the user changes, and the socket stays open', async () => {
