@@ -62,6 +62,7 @@ export class App {
   readonly #heartbeat: Heartbeat;
   readonly #pending = new Set<Promise<unknown>>();
   readonly #sockets: TcpConnections;
+  #onClose: (() => unknown)[] | undefined = [];
   #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #disown: (() => void) | undefined = undefined;
@@ -175,8 +176,19 @@ export class App {
   }
 
   /**
+   * Runs `work` when the application closes: once no exchange or connection is open, and before the container disposes
+   * its services. The last registered runs first, each is awaited within the grace, and errors are logged.
+   * @throws Error once that work has begun.
+   */
+  onClose(work: () => unknown): void {
+    if (this.#onClose === undefined)
+      throw new Error('the application has been closed: onClose() comes too late');
+    this.#onClose.push(work);
+  }
+
+  /**
    * Ends the application: nothing new is accepted, what is in flight is answered, sockets are told 1012 and
-   * streams end, deferred work runs, and the container is disposed. Over within the grace; a second call waits
+   * streams end, deferred work and `onClose()` run, and the container is disposed. Over within the grace; a second call waits
    * for the first.
    */
   close({ grace = 10_000 }: CloseOptions = {}): Promise<void> {
@@ -203,6 +215,9 @@ export class App {
     this.#heartbeat.stop();
     inFlight.stop();
     handshakes.stop();
+    const works = this.#onClose?.reverse() ?? [];
+    this.#onClose = undefined;
+    for (const work of works) await rest.end('work registered with onClose()', work);
     await rest.end('closing the broker', () => broker.close());
     await rest.end('disposing the container', () => this.#injection.dispose(logger));
     this.#disown?.();

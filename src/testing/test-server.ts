@@ -15,6 +15,13 @@ export interface FetchInit extends RequestInit {
   json?: unknown;
 }
 
+/** What others can see of a service: a fake need not have its private members. Of a token without a type, anything. */
+export type Visible<T> = unknown extends T
+  ? unknown
+  : T extends (...args: never[]) => unknown
+    ? T
+    : { [Key in keyof T]: T[Key] };
+
 /** The field by which a test says who it is; its values are known to the test server alone. */
 const USER_FIELD = 'x-coequal-test-user';
 
@@ -91,7 +98,7 @@ export class TestServer {
    * Replaces what a token of the container stands for.
    * @throws Error once the application is made, since its controllers hold what they were given.
    */
-  override<T>(token: InjectionToken<T>, value: T): this {
+  override<T>(token: InjectionToken<T>, value: Visible<NoInfer<T>>): this {
     this.#served.override(token, value);
     return this;
   }

@@ -247,6 +247,36 @@ describe('close()', () => {
     ]);
   });
 
+  it('runs what onClose() was given once nothing is open, the last first, and before the container is disposed', async () => {
+    const { server, journal } = house();
+    const { app } = server;
+    const step = (name: string) => async () => {
+      await Promise.resolve();
+      journal.note(`${name}, ${app.stats().inFlight.exchanges} in flight`);
+    };
+    app.onClose(step('first'));
+    app.onClose(() => {
+      throw new Error('stuck');
+    });
+    app.onClose(step('last'));
+    const answer = server.fetch('/slow');
+    await journal.until('waiting');
+    const closing = app.close();
+    journal.note('go');
+    journal.note('clean');
+    await (await answer).text();
+    await closing;
+    await app.close();
+    expect(journal.entries.slice(-3)).to.deep.equal([
+      'last, 0 in flight',
+      'first, 0 in flight',
+      'pool disposed',
+    ]);
+    expect(() => app.onClose(step('late'))).to.throw(
+      'the application has been closed: onClose() comes too late',
+    );
+  });
+
   describe('cuts at the grace', () => {
     const head = (path: string, ...fields: string[]) => [
       `GET ${path} HTTP/1.1`,

@@ -238,6 +238,28 @@ describe('a test server', () => {
       expect(await (await make().fetch('/time')).text()).to.equal('it is now');
     });
 
+    it('a service that has private members by what others can see of it', async () => {
+      @singleton()
+      class Till {
+        private readonly currency: string = 'EUR';
+        #sum = 0;
+        sum() {
+          return `${++this.#sum} ${this.currency}`;
+        }
+      }
+      @Controller('/till')
+      class TillController {
+        constructor(private readonly till: Till) {}
+        @Get() sum() {
+          return this.till.sum();
+        }
+      }
+      const fake = serve({ controllers: [TillController] }).override(Till, { sum: () => 'nothing' });
+      expect(await (await fake.fetch('/till')).text()).to.equal('nothing');
+      // @ts-expect-error what others can see is asked for
+      serve({ controllers: [TillController] }).override(Till, { sum: () => 7 });
+    });
+
     it('nothing once the application is made', async () => {
       const late = make();
       await late.url();
