@@ -1,5 +1,6 @@
 import send from '@fastify/send';
 import { fileURLToPath } from 'node:url';
+import { receivedTarget } from './core/canonical-path.js';
 import type { Middleware } from './core/compose.js';
 import { HttpError } from './core/errors.js';
 
@@ -36,7 +37,7 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
     if (kind !== 'http' || (method !== 'GET' && method !== 'HEAD') || !isBelow(path, mount)) return next();
     // An escaped slash belongs to a name, and no file has such; decoded it would get past guards of paths.
     if (/%2f/i.test(path)) return next();
-    const { folder, search } = targetOf(ctx.url, path);
+    const { folder, search } = targetOf(receivedTarget(request), path);
     const name = path.slice(mount.length);
     const inside = name === '' || name === '/';
     const found = await send(request, inside ? '/' : folder ? `${name}/` : name, settings);

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import encodeUrl from 'encodeurl';
 import { HttpError } from './errors.js';
 
 const PLAIN = /^(?:\/[\w!$&'()*+,:;=@~-][\w.!$&'()*+,:;=@~-]*)+$/;
@@ -22,6 +24,32 @@ export function canonicalPath(path: string): string {
     else if (decoded !== '' && decoded !== '.') kept.push(decoded);
   }
   return `/${kept.join('/')}`;
+}
+
+/** The canonical path as a URL spells it: what a URL cannot hold is escaped, each character in one way. */
+export function urlPath(path: string): string {
+  return PLAIN.test(path) ? path : encodeUrl(path);
+}
+
+/** Targets of requests as they came, where that was not their canonical spelling. */
+const received = new WeakMap<IncomingMessage, string>();
+
+/**
+ * Gives the request the one spelling that the router saw, so that all who read `request.url` decide by the same
+ * path. The query stays as it came.
+ */
+export function spellCanonically(request: IncomingMessage, path: string): void {
+  const { url = '/' } = request;
+  const mark = url.indexOf('?');
+  const canonical = mark === -1 ? urlPath(path) : urlPath(path) + url.slice(mark);
+  if (canonical === url) return;
+  received.set(request, url);
+  request.url = canonical;
+}
+
+/** The target of a request as it came: the canonical one does not tell whether the path ended with a slash. */
+export function receivedTarget(request: IncomingMessage): string {
+  return received.get(request) ?? request.url ?? '/';
 }
 
 function decode(segment: string): string {

@@ -103,7 +103,7 @@ export class Context {
     return this.request.method ?? 'GET';
   }
 
-  /** The target of the request as it came. */
+  /** The target of the request: the canonical path, escaped as URLs are, and the query as it came. */
   get url(): string {
     return this.request.url ?? '/';
   }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { canonicalPath } from './canonical-path.js';
+import { canonicalPath, spellCanonically } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
 import { Context } from './context.js';
@@ -67,6 +67,7 @@ export class Dispatcher {
       let params = NO_PARAMS;
       if (route === undefined) {
         path = canonicalPath(this.#originForm(path, request));
+        spellCanonically(request, path);
         const match = this.#find(method, path, request);
         if (match !== undefined) ({ route, params } = match);
         else route = this.#isProbe(path) ? this.#probe : this.#nowhere;

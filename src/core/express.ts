@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from './compose.js';
 import type { Context } from './context.js';
-import { Disconnected } from './errors.js';
+import { Disconnected, HttpError } from './errors.js';
 import type { RegisteredUser } from './register.js';
 
 /** Express middleware. Its types differ between versions of Express, so only the shape is asked for. */
@@ -34,10 +34,9 @@ function pass(
     const go = (error?: unknown): void => {
       response.off('finish', ended);
       response.off('close', gone);
-      if (error !== undefined && error !== null && error !== 'route' && error !== 'router') {
-        reject(error);
-        return;
-      }
+      // In Express they leave this route for those that follow, and there are none.
+      if (error === 'route' || error === 'router') return reject(new HttpError(404));
+      if (error !== undefined && error !== null) return reject(error);
       adopt(ctx, request);
       resolve(next());
     };
@@ -57,10 +56,24 @@ interface ExpressRequest extends IncomingMessage {
   session?: unknown;
 }
 
-/** What middleware of passport's or express-session's kind has found is the exchange's from now on. */
-function adopt(ctx: Context, { user, session }: ExpressRequest): void {
-  if (user !== undefined && user !== null) ctx.user = user;
-  if (session !== undefined && session !== null) ctx.session = session;
+/** Takes over a user or session that middleware has defined anew on the request, as cookie-session does. */
+function adopt(ctx: Context, request: ExpressRequest): void {
+  for (const name of ['user', 'session'] as const) {
+    const { set } = Object.getOwnPropertyDescriptor(request, name) ?? {};
+    if (set === undefined || !identities.has(set)) ctx[name] = request[name] ?? undefined;
+  }
+}
+
+/** The setters below, to tell them from those of middleware. */
+const identities = new WeakSet<object>();
+
+/** `req.user` and `req.session` are `ctx.user` and `ctx.session`: what one clears is cleared for all. */
+function identify(ctx: Context, request: ExpressRequest): void {
+  for (const name of ['user', 'session'] as const) {
+    const set = (value: never): void => void (ctx[name] = value ?? undefined);
+    identities.add(set);
+    Object.defineProperty(request, name, { configurable: true, enumerable: true, get: () => ctx[name], set });
+  }
 }
 
 /** Gives Node's request and response what Express adds and its middleware asks for; once for an exchange. */
@@ -73,7 +86,7 @@ function asExpress(ctx: Context): ExpressRequest {
   Object.assign(request, {
     originalUrl: ctx.url,
     baseUrl: '',
-    path: ctx.path,
+    path: ctx.url.split('?', 1)[0],
     ip: ctx.ip,
     secure,
     protocol: secure ? 'https' : 'http',
@@ -84,6 +97,7 @@ function asExpress(ctx: Context): ExpressRequest {
     app: APPLICATION,
     get: (name: string) => request.headers[name.toLowerCase()],
   });
+  identify(ctx, request);
   Object.assign(response, { req: request, app: APPLICATION, locals: {}, ...answers(ctx, response) });
   return request;
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
-import { canonicalPath } from './canonical-path.js';
+import { canonicalPath, urlPath } from './canonical-path.js';
 import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
 import { VERBS } from './metadata.js';
@@ -85,7 +85,8 @@ export class Router {
   fold(routes: readonly Route[]): void {
     if (this.#hosts) return;
     for (const { kind, verb, path } of routes) {
-      if (kind === 'sse' || verb === 'ALL' || /[:*()]/.test(path) || canonicalPath(path) !== path) continue;
+      if (kind === 'sse' || verb === 'ALL' || /[:*()]/.test(path)) continue;
+      if (canonicalPath(path) !== path || urlPath(path) !== path) continue;
       // Where there is a stream, too, `Accept` decides.
       const streams = kind === 'http' && verb === 'GET' && this.#search('sse', 'GET', path, undefined);
       if (streams !== false && streams !== undefined) continue;

@@ -6,6 +6,7 @@ import { EVENTS_PROTOCOL } from '../live/format.js';
 import type { Admission } from '../live/connections.js';
 import { Peer } from '../live/peer.js';
 import { admit } from './admission.js';
+import { spellCanonically } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
@@ -75,6 +76,7 @@ export class Upgrader {
     }
     if (found === undefined && failure === undefined) return this.#ignore(request, socket, head);
     const { match, path = '/', search = '' } = found ?? {};
+    if (found !== undefined) spellCanonically(request, path);
     const ctx = new Context(
       'websocket',
       path,

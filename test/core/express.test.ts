@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
 import {
   connect,
@@ -12,12 +14,13 @@ import {
 } from 'coequal';
 import type { ServeOptions } from 'coequal/testing';
 import cors from 'cors';
+import type * as Express from 'express';
 import { rateLimit } from 'express-rate-limit';
 import session from 'express-session';
 import helmet from 'helmet';
 import passport from 'passport';
 import { Strategy } from 'passport-local';
-import { doors, Everywhere, servers, type Visit } from '../support/doors.js';
+import { doors, Everywhere, knock, servers, type Visit } from '../support/doors.js';
 import { Recorder } from '../support/journal.js';
 
 /** What express-session keeps of a visitor. */
@@ -93,6 +96,129 @@ for (const door of doors) {
         expect(await visits()).to.deep.equal({ visits: 1 });
         await (await door.open(server, '/count', { cookie })).ended();
         expect(await visits()).to.deep.equal({ visits: 2 });
+      });
+    });
+
+    describe('a guard by the path of Express', () => {
+      const paths: [name: string, read: (req: Express.Request) => string][] = [
+        ['req.url', (req) => req.url],
+        ['req.originalUrl', (req) => req.originalUrl],
+        ['req.path', (req) => req.path],
+      ];
+      for (const [name, read] of paths) {
+        it(`cannot be passed by another spelling where it reads ${name}`, async () => {
+          const guard = connect((req: Express.Request, res: ServerResponse, next: () => void) => {
+            if (/^\/(?:admin|caf%C3%A9)(?:$|\?)/.test(read(req))) res.writeHead(401).end();
+            else next();
+          });
+          let opened = 0;
+          @Controller()
+          class Admin {
+            @Everywhere('/admin')
+            @Everywhere('/café')
+            show() {
+              opened++;
+            }
+          }
+          const server = serve({ controllers: [Admin], middleware: [guard] });
+          const { host } = new URL(await server.url());
+          const spellings = [
+            '/admin',
+            '/admin/',
+            '//admin',
+            '/./admin',
+            '/x/../admin',
+            '/%61dmin',
+            '/x/%2e%2e/admin?x=1',
+            `http://${host}/admin`,
+            '/caf%c3%a9',
+            '/caf\u00c3\u00a9',
+            '/caf\u00e9',
+          ];
+          for (const target of spellings) {
+            const client = await knock(server, door, target);
+            const [head] = (await once(client, 'data')) as [Buffer];
+            expect(head.toString('latin1').slice(9, 12), target).to.match(/^40[014]$/);
+            client.destroy();
+          }
+          expect(opened).to.equal(0);
+        });
+      }
+
+      it('sees the canonical path and the query as it came', async () => {
+        const seen: unknown[] = [];
+        const middleware = [
+          connect((req: Express.Request, _: unknown, next: () => void) => {
+            seen.push(req.url, req.originalUrl, req.path, req.baseUrl);
+            next();
+          }),
+        ];
+        const server = serve({ controllers: [Account], middleware: [...middleware, sessions()] });
+        (await door.open(server, '//x/..//%6eame/?a=%61/../b')).leave();
+        expect(seen).to.deep.equal(['/name?a=%61/../b', '/name?a=%61/../b', '/name', '']);
+      });
+    });
+
+    describe('next', () => {
+      for (const word of ['route', 'router']) {
+        it(`is answered with 404 where it is given '${word}'`, async () => {
+          let reached = false;
+          @Controller()
+          class Secret {
+            @Everywhere('/secret')
+            @UseMiddleware(connect((_: unknown, __: unknown, next: (word: string) => void) => next(word)))
+            show() {
+              reached = true;
+            }
+          }
+          const visit = await door.open(serve({ controllers: [Secret] }), '/secret');
+          expect([visit.status, reached]).to.deep.equal([404, false]);
+        });
+      }
+    });
+
+    describe('the user', () => {
+      const passes = connect((_: unknown, __: unknown, next: () => void) => next());
+
+      function whoAmI(...middleware: Middleware[]) {
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me(@Ctx() ctx: Context) {
+            return { user: ctx.user ?? null };
+          }
+        }
+        return door.open(serve({ controllers: [Me], middleware }), '/me');
+      }
+      const signs = connect((req: { user?: unknown }, _: unknown, next: () => void) => {
+        req.user = { id: 'mallory' };
+        next();
+      });
+
+      it('stays cleared, by whom it was cleared', async () => {
+        const clears: Middleware = (ctx, next) => {
+          ctx.user = undefined;
+          return next();
+        };
+        const logsOut = connect((req: { user?: unknown }, _: unknown, next: () => void) => {
+          req.user = null;
+          next();
+        });
+        expect(await (await whoAmI(signs, clears, passes)).value()).to.deep.equal({ user: null });
+        expect(await (await whoAmI(signs, logsOut, passes)).value()).to.deep.equal({ user: null });
+      });
+
+      it('that other middleware has set is visible to Express', async () => {
+        const sets: Middleware = (ctx, next) => {
+          ctx.user = { id: 'ada' };
+          return next();
+        };
+        const renames = connect((req: { user?: { id: string } }, _: unknown, next: () => void) => {
+          req.user = { id: `${req.user?.id} of Express` };
+          next();
+        });
+        const visit = await whoAmI(sets, renames);
+        expect(await visit.value()).to.deep.equal({ user: { id: 'ada of Express' } });
       });
     });
 
