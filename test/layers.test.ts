@@ -15,6 +15,8 @@ const FLOORS: Floor[] = [
       'core/logger',
       'core/thenable',
       'core/pump',
+      'core/framing',
+      'core/forwarded',
       'core/hang-up',
       'core/register',
       'core/tracing',

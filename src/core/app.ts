@@ -18,7 +18,7 @@ import { linkOf } from './links.js';
 import { checkOptions, type AppOptions } from './options.js';
 import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
-import { Response } from './response.js';
+import { responseClass, type Response } from './response.js';
 import type { Stats } from './stats.js';
 import { TcpConnections } from './tcp-connections.js';
 import { Upgrader } from './upgrader.js';
@@ -97,7 +97,7 @@ export class App {
       shouldUpgradeCallback: Upgrader['takes'];
     } = {
       IncomingMessage: Request,
-      ServerResponse: Response,
+      ServerResponse: responseClass(logger),
       maxHeaderSize: limits.head,
       headersTimeout: Math.min(timeouts.headers, timeouts.request),
       requestTimeout: timeouts.request,

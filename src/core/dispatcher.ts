@@ -11,7 +11,7 @@ import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { Pipeline } from './pipeline.js';
-import { respondError } from './respond.js';
+import { discard, respondError } from './respond.js';
 import { NO_PARAMS, Router, type Match, type Route } from './router.js';
 import { checkRequest } from './strictness.js';
 import { isThenable } from './thenable.js';
@@ -140,7 +140,7 @@ export class Dispatcher {
   #conclude(ctx: Context, conclude: Route['conclude']): void {
     try {
       if (ctx.outlet !== undefined && (ctx.ended || ctx.headSent)) return ctx.outlet.abandon();
-      if (ctx.ended) return;
+      if (ctx.ended) return discard(ctx);
       const opening = conclude(ctx);
       if (opening !== undefined) this.#open(ctx, opening);
     } catch (error) {
@@ -164,6 +164,7 @@ export class Dispatcher {
   /** The one catch of an exchange: before the head an answer, after it a cut. */
   #fail(ctx: Context, error: unknown): void {
     ctx.outlet?.abandon();
+    discard(ctx);
     if (ctx.kind !== 'http') this.environment.counters.refused++;
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.

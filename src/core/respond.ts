@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
-
+import { bytesOf, isBlob } from './bytes.js';
 import type { Context } from './context.js';
 import { isA, isAbort, problem, type HttpError } from './errors.js';
+import { copyFields, isNodeStream, isResponse, valuesOf, type ForeignResponse } from './forwarded.js';
 import { pump } from './pump.js';
 import { Response as Answer } from './response.js';
-import { json } from '../live/format.js';
-import { Message } from '../live/message.js';
+import { eventStream, json } from '../live/format.js';
+import { Message, messageOf } from '../live/message.js';
 import { tended } from './tended.js';
 
 /** Sends what a method returned, as its body. */
@@ -16,24 +17,22 @@ export function respond(ctx: Context, value: unknown): void {
   if (typeof value === 'string') return body(ctx, value, 'text/plain; charset=utf-8');
   if (typeof value !== 'object' || value === null || isPlain(value)) return body(ctx, json(value), JSON_TYPE);
   if (value instanceof Message) return respond(ctx, value.value);
-  if (value instanceof Uint8Array) return body(ctx, value, 'application/octet-stream');
-  if (value instanceof Readable) return stream(ctx, value, 'application/octet-stream');
-  if (value instanceof Response) return forward(ctx, value);
-  if (isAsyncIterable(value)) return stream(ctx, value, undefined);
-  if (value instanceof ArrayBuffer) return body(ctx, new Uint8Array(value), 'application/octet-stream');
-  if (value instanceof Blob)
-    return stream(
-      ctx,
-      tended(ctx, Readable.fromWeb(value.stream() as never)),
-      value.type || 'application/octet-stream',
-    );
+  const bytes = bytesOf(value);
+  if (bytes !== undefined) return body(ctx, bytes, BYTES_TYPE);
+  if (value instanceof Readable) return stream(ctx, value[Symbol.asyncIterator](), BYTES_TYPE);
+  if (isResponse(value)) return forward(ctx, value);
+  if (isBlob(value)) return blob(ctx, value);
+  if (isAsyncIterable(value)) return stream(ctx, value[Symbol.asyncIterator](), undefined);
   body(ctx, json(value), JSON_TYPE);
 }
 
 /** Answers an error with its problem document (RFC 9457). Fields that described another body are gone. */
 export function respondError(ctx: Context, error: HttpError): void {
   const { response } = ctx;
+  // What must not be kept must not be kept with an error in it, either.
+  const secret = /\bno-store\b/i.test(String(response.getHeader('cache-control') ?? ''));
   for (const name of DESCRIPTIVE) response.removeHeader(name);
+  if (secret) response.setHeader('cache-control', 'no-store');
   for (const [name, value] of Object.entries(error.headers ?? {})) {
     if (value !== undefined) response.setHeader(name, value);
   }
@@ -57,27 +56,42 @@ function isPlain(value: object): boolean {
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const BYTES_TYPE = 'application/octet-stream';
+
+/** Fields of the representation that an error stands in for (RFC 9110, section 8), and how long that may be kept. */
 const DESCRIPTIVE = [
-  'content-length',
-  'content-encoding',
-  'content-range',
-  'content-disposition',
-  'etag',
-  'last-modified',
+  'accept-ranges',
+  'age',
   'cache-control',
+  'content-disposition',
+  'content-digest',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'digest',
+  'etag',
+  'expires',
+  'last-modified',
+  'repr-digest',
+  'trailer',
+  'transfer-encoding',
 ];
 
-function empty(ctx: Context): void {
+/** Of a HEAD that was passed on, the length of what GET would give may be unknown. */
+function empty(ctx: Context, forwarded = false): void {
   const status = ctx.explicitStatus || 204;
-  if (status === 204 || status === 304) ctx.response.writeHead(status);
+  if (isBodiless(status) || (forwarded && ctx.method === 'HEAD')) ctx.response.writeHead(status);
   else ctx.response.writeHead(status, ['content-length', '0']);
   ctx.response.end();
 }
 
 function body(ctx: Context, content: string | Uint8Array, type: string): void {
   const { response, status, environment } = ctx;
-  // RFC 9110, section 8.6: it has no length, either.
-  if (status === 204) return empty(ctx);
+  // RFC 9110, sections 8.6 and 15.4.5: it has no body, and a 204 no length, either.
+  if (isBodiless(status)) return empty(ctx);
   const length = typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength;
   if (
     length === content.length &&
@@ -94,17 +108,20 @@ function body(ctx: Context, content: string | Uint8Array, type: string): void {
   else response.end(content);
 }
 
-function stream(ctx: Context, source: AsyncIterable<unknown>, type: string | undefined): void {
-  const { response } = ctx;
-  if (type !== undefined && !response.hasHeader('content-type')) response.setHeader('content-type', type);
-  response.statusCode = ctx.status;
-  const values = source[Symbol.asyncIterator]();
-  if (ctx.request.method === 'HEAD') {
-    response.end();
+/** Sends the values of a source as they come. One whose values nobody is to see is told so at once. */
+function stream(ctx: Context, values: AsyncIterator<unknown>, type: string | undefined): void {
+  const { response, status } = ctx;
+  if (isBodiless(status) || ctx.request.method === 'HEAD') {
+    if (type !== undefined && !isBodiless(status) && !response.hasHeader('content-type'))
+      response.setHeader('content-type', type);
+    response.writeHead(status).end();
     ctx.environment.pending((async () => values.return?.())());
     return;
   }
-  const take = (): Promise<void> => pump(values, (value) => write(ctx, value), ctx.signal);
+  if (type !== undefined && !response.hasHeader('content-type')) response.setHeader('content-type', type);
+  response.statusCode = status;
+  const write = writerOf(ctx);
+  const take = (): Promise<void> => pump(values, write, ctx.signal);
   const work = ctx.bound === undefined ? take() : ctx.bound.runInAsyncScope(take);
   ctx.environment.pending(
     work.then(
@@ -114,12 +131,19 @@ function stream(ctx: Context, source: AsyncIterable<unknown>, type: string | und
   );
 }
 
-function write(ctx: Context, item: unknown): Promise<unknown> | undefined {
+/** Writes values one after the other, at the reader's pace. The first decides the type of all, where none is set. */
+function writerOf(ctx: Context): (item: unknown) => Promise<unknown> | undefined {
   const { response } = ctx;
-  if (!response.headersSent && !response.hasHeader('content-type'))
-    response.setHeader('content-type', typeOf(item));
-  if (response.write(bytesOf(item))) return undefined;
-  return once(response, 'drain', { signal: ctx.signal });
+  let events: boolean | undefined = undefined;
+  const send = (chunk: string | Uint8Array): Promise<unknown> | undefined =>
+    response.write(chunk) ? undefined : once(response, 'drain', { signal: ctx.signal });
+  return (item) => {
+    if (events === undefined && !response.headersSent && !response.hasHeader('content-type'))
+      response.setHeader('content-type', typeOf(item));
+    events ??= /^text\/event-stream\b/i.test(String(response.getHeader('content-type')));
+    if (isBlob(item)) return item.arrayBuffer().then((bytes) => send(new Uint8Array(bytes)));
+    return send(chunkOf(item, events));
+  };
 }
 
 /** Before the first bytes an error is an answer; after them the stream is cut, so that no half passes for a whole. */
@@ -137,23 +161,45 @@ function isCut(error: unknown): boolean {
   return isA(Error, error) && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
-/** The first value decides the type of all. */
 function typeOf(item: unknown): string {
-  if (item instanceof Uint8Array) return 'application/octet-stream';
+  if (bytesOf(item) !== undefined || isBlob(item)) return BYTES_TYPE;
   return typeof item === 'string' ? 'text/plain; charset=utf-8' : 'application/x-ndjson';
 }
 
-function bytesOf(item: unknown): string | Uint8Array {
-  if (item instanceof Message) return bytesOf(item.value);
-  return typeof item === 'string' || item instanceof Uint8Array ? item : `${json(item)}\n`;
+/** In an event stream that is made by hand, what is not text already is an event. */
+function chunkOf(item: unknown, events: boolean): string | Uint8Array {
+  const bytes = typeof item === 'string' ? item : bytesOf(item);
+  if (bytes !== undefined) return bytes;
+  if (events) return eventStream.payload(messageOf(item));
+  return item instanceof Message ? chunkOf(item.value, false) : `${json(item)}\n`;
 }
 
-function forward(ctx: Context, answer: Response): void {
+function blob(ctx: Context, value: Blob): void {
+  if (!ctx.response.hasHeader('content-length')) ctx.setHeader('content-length', value.size);
+  stream(ctx, valuesOf(value.stream()), value.type || BYTES_TYPE);
+}
+
+/** Passes a response on: its status, its own fields, and its body, framed anew. */
+function forward(ctx: Context, answer: ForeignResponse): void {
   ctx.status = ctx.explicitStatus || answer.status;
-  for (const [name, value] of answer.headers) {
-    if (name === 'set-cookie') ctx.appendHeader(name, value);
-    else ctx.setHeader(name, value);
-  }
-  if (answer.body === null) return empty(ctx);
-  stream(ctx, tended(ctx, Readable.fromWeb(answer.body as never)), undefined);
+  copyFields(ctx.response, answer);
+  const { body: content } = answer;
+  if (content === null || content === undefined) return empty(ctx, true);
+  if (isNodeStream(content)) tended(ctx, content);
+  stream(ctx, valuesOf(content), undefined);
+}
+
+/** Lets go of what was to be sent and is not: the source of a forwarded body would wait for its reader. */
+export function discard(ctx: Context): void {
+  const { answer } = ctx;
+  if (typeof answer !== 'object' || answer === null || isPlain(answer) || !isResponse(answer)) return;
+  const { body: content } = answer;
+  if (isNodeStream(content)) content.destroy();
+  // A body that is being read already is its reader's.
+  else if (content instanceof ReadableStream && !content.locked) ctx.environment.pending(content.cancel());
+}
+
+/** Responses without a body, and without what would describe one (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). */
+function isBodiless(status: number): boolean {
+  return status === 204 || status === 304;
 }

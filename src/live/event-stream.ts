@@ -1,6 +1,6 @@
-import { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context } from '../core/context.js';
+import { writesPlainly } from '../core/response.js';
 import { Connection, type CloseReason } from './connection.js';
 import { cursorIn } from './cursor.js';
 import { eventStream, HEARTBEAT_COMMENT } from './format.js';
@@ -57,7 +57,7 @@ export class EventStream extends Connection {
     request.socket.setTimeout(0);
     response.on('close', () => this.finish(this.closed ?? { code: 1006, reason: '' }));
     // Where nothing has put itself between, a chunk is framed here, and events of one turn are one write.
-    const plain = response.chunkedEncoding && response.write === ServerResponse.prototype.write;
+    const plain = response.chunkedEncoding && writesPlainly(response);
     if (plain && response.socket !== null) this.#raw = response.socket;
     this.#opened = true;
     this.ready();
