@@ -69,7 +69,7 @@ export class App {
 
   /** @internal */
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
-    const { heartbeat = 25_000, deflate = false, health = false } = options;
+    const { heartbeat = 25_000, perMessageDeflate = false, health = false } = options;
     this.#heartbeat = new Heartbeat(heartbeat);
     this.#environment = createEnvironment(
       options,
@@ -115,7 +115,13 @@ export class App {
     this.server.maxHeadersCount = 0;
     this.#sockets = new TcpConnections(this.server);
     answerConnectionErrors(this.server, logger, timeouts.handler);
-    const upgrader = new Upgrader(this.server, this.#dispatcher, this.#environment, this.#sockets, deflate);
+    const upgrader = new Upgrader(
+      this.server,
+      this.#dispatcher,
+      this.#environment,
+      this.#sockets,
+      perMessageDeflate,
+    );
     this.server.on('upgrade', (request, socket, head) => {
       this.#sockets.asked(socket);
       upgrader.upgrade(request, socket, head);

@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { PerMessageDeflateOptions } from 'ws';
 import type { Context } from './context.js';
 import type { Broker } from '../live/broker.js';
 import type { ConnectionLimits } from '../live/connections.js';
@@ -72,8 +73,11 @@ export interface AppOptions {
   broker?: Broker;
   /** `/livez` and `/readyz` for the orchestrator: 200, and 503 once the application is closing. Off by default. */
   health?: boolean;
-  /** permessage-deflate (RFC 7692) on sockets. Off by default: it costs memory for each of them. */
-  deflate?: boolean;
+  /**
+   * Compression of messages on sockets, permessage-deflate (RFC 7692): `true`, or ws's options such as `threshold`.
+   * Off by default: it costs memory for each socket.
+   */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions;
 }
 
 export const LIMITS: Limits = {
@@ -110,7 +114,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof AppOptions>([
   'heartbeat',
   'origins',
   'trustProxy',
-  'deflate',
+  'perMessageDeflate',
   'userId',
   'broker',
   'health',
@@ -128,6 +132,15 @@ export function checkOptions(options: AppOptions): void {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
   checkOrigins(options.origins, 'createApp');
+  const { perMessageDeflate = false } = options;
+  if (
+    typeof perMessageDeflate !== 'boolean' &&
+    (typeof perMessageDeflate !== 'object' || perMessageDeflate === null)
+  ) {
+    throw new ConfigurationError(
+      "createApp: perMessageDeflate takes true, false or an object of ws's options",
+    );
+  }
   const { heartbeat = 1 } = options;
   for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts, heartbeat })) {
     if (typeof value !== 'number' || !(value > 0)) {

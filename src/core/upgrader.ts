@@ -1,7 +1,12 @@
 import { IncomingMessage, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer, type Server as WsServer, type ServerOptions } from 'ws';
+import {
+  WebSocketServer,
+  type PerMessageDeflateOptions,
+  type Server as WsServer,
+  type ServerOptions,
+} from 'ws';
 import { EVENTS_PROTOCOL } from '../live/format.js';
 import type { Admission } from '../live/connections.js';
 import { Peer } from '../live/peer.js';
@@ -29,7 +34,7 @@ export class Upgrader {
     private readonly dispatcher: Dispatcher,
     private readonly environment: Environment,
     private readonly connections: TcpConnections,
-    private readonly deflate: boolean,
+    private readonly deflate: boolean | PerMessageDeflateOptions,
   ) {
     // ws's own declarations do not know `closeTimeout` yet.
     const options: ServerOptions<typeof Peer> & { closeTimeout: number } = {
@@ -128,7 +133,7 @@ export class Upgrader {
     const { socket, head } = wire;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
     unwatch(socket);
-    const request = this.deflate ? withDeflate(ctx.request) : ctx.request;
+    const request = this.deflate !== false ? withDeflate(ctx.request) : ctx.request;
     const response = ctx.switchProtocols(headOf(ctx.request));
     if (response !== undefined) {
       this.#fields.set(request, fieldsOf(response));

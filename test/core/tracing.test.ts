@@ -482,7 +482,7 @@ describe('tracing', () => {
         }
       }
       for (const deflate of [false, true]) {
-        const server = serve({ controllers: [Ways, Desk], deflate });
+        const server = serve({ controllers: [Ways, Desk], perMessageDeflate: deflate });
         for (const path of ['/loop', '/body']) {
           const socket = await server.socket(path);
           for (let i = 0; i < 3; i++) {

@@ -252,7 +252,7 @@ describe('a socket with permessage-deflate', () => {
   const server = serve({
     controllers: [Pressed],
     logger: false,
-    deflate: true,
+    perMessageDeflate: true,
     limits: { message: 100_000 },
   });
 
@@ -266,6 +266,15 @@ describe('a socket with permessage-deflate', () => {
       socket.send(text);
       expect(await socket.next()).to.equal(text);
     }
+  });
+
+  it('takes the options of ws', async () => {
+    const tuned = serve({ controllers: [Pressed], perMessageDeflate: { threshold: 10 } });
+    const socket = await tuned.socket('/echo');
+    socket.send('short');
+
+    expect(socket.raw.extensions).to.contain('permessage-deflate');
+    expect(await socket.next()).to.equal('short');
   });
 
   it('carries a broadcast, to those with it and to those without, in order', async () => {

@@ -66,7 +66,7 @@ describe('a channel that is read in several formats', () => {
     });
 
     it('once with permessage-deflate, for those who have it and those who have not', async () => {
-      const server = serve({ controllers: [roomsOf(Room)], deflate: true });
+      const server = serve({ controllers: [roomsOf(Room)], perMessageDeflate: true });
       const plain = await openReader(server, 'websocket', '/rooms/lobby', { perMessageDeflate: false });
       const readers = await Promise.all(
         Array.from({ length: 5 }, () => openReader(server, 'websocket', '/rooms/lobby')),
@@ -105,7 +105,7 @@ describe('a channel that is read in several formats', () => {
     it('with deflate in order with all else that a socket is sent', async () => {
       const server = serve({
         controllers: [roomsOf(Room, (_room, connection) => void connection.send('hello'))],
-        deflate: true,
+        perMessageDeflate: true,
       });
       const socket = await server.socket('/rooms/lobby');
       expect(socket.raw.extensions).to.include('permessage-deflate');
@@ -126,7 +126,7 @@ describe('a channel that is read in several formats', () => {
             return room;
           }
         }
-        const server = serve({ controllers: [roomsOf(Kept), Packed], deflate });
+        const server = serve({ controllers: [roomsOf(Kept), Packed], perMessageDeflate: deflate });
         const packed = await server.socket('/packed/a');
         const json = await Promise.all(
           readerKinds.flatMap((kind) => [1, 2].map(() => openReader(server, kind, '/rooms/a'))),

@@ -283,7 +283,7 @@ describe('the index of connections', () => {
   });
 
   it('is not miscounted by handshakes that are refused for their extensions', async () => {
-    const server = start({ limits: { connections: 1 }, deflate: true });
+    const server = start({ limits: { connections: 1 }, perMessageDeflate: true });
     for (let i = 0; i < 3; i++) {
       const headers = { 'sec-websocket-extensions': 'permessage-deflate; =unheard_of' };
       const opening = openReader(server, 'websocket', '/live', { headers, perMessageDeflate: false });

@@ -44,7 +44,11 @@ describe('a reader that stops reading', () => {
   const serve = servers();
 
   function start(definition: ChannelDefinition<Price>, deflate = false) {
-    const server = serve({ controllers: [roomsOf(definition)], limits: { buffered: BUFFERED }, deflate });
+    const server = serve({
+      controllers: [roomsOf(definition)],
+      limits: { buffered: BUFFERED },
+      perMessageDeflate: deflate,
+    });
     return { server, room: server.app.container.resolve(Channels).of(definition, { room: 'lobby' }) };
   }
 

@@ -21,7 +21,11 @@ const MIB = 1_048_576;
 const letters = (size: number): string => 'abcdefghij'.repeat(Math.ceil(size / 10)).slice(0, size);
 
 describe('Frames', () => {
-  const { server, log, holds } = mistreated({ controllers: [Echoes], heartbeat: QUIET, deflate: true });
+  const { server, log, holds } = mistreated({
+    controllers: [Echoes],
+    heartbeat: QUIET,
+    perMessageDeflate: true,
+  });
 
   async function fails(
     path: string,

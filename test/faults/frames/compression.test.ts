@@ -43,7 +43,11 @@ const offers: [offered: string, agreed: string | undefined][] = [
 ];
 
 describe('Frames', () => {
-  const { server, log, holds } = mistreated({ controllers: [Echoes], heartbeat: QUIET, deflate: true });
+  const { server, log, holds } = mistreated({
+    controllers: [Echoes],
+    heartbeat: QUIET,
+    perMessageDeflate: true,
+  });
 
   /** Sends frames on a new socket with compression, and compares the payloads of the replies, unpacked. */
   async function echoes(

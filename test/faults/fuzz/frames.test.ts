@@ -90,7 +90,7 @@ describe('Fuzzing', () => {
   });
 
   describe('compressed frames', () => {
-    const { holds, port, unharmed } = fuzzed({ controllers: [Sockets], deflate: true });
+    const { holds, port, unharmed } = fuzzed({ controllers: [Sockets], perMessageDeflate: true });
 
     holds('mutated frames get well-formed answers and legal close codes where compression is agreed on', () =>
       explore(
