@@ -19,7 +19,8 @@ export {
 export { connect, type ExpressMiddleware } from './core/express.js';
 export type { Logger } from './core/logger.js';
 export type { Codec, ControllerOptions, RpcOptions, WebSocketOptions } from './core/metadata.js';
-export type { AppOptions, Limits, OriginPolicy, Timeouts } from './core/options.js';
+export type { AppOptions, Limits, Timeouts } from './core/options.js';
+export type { OriginPolicy } from './core/origins.js';
 export { Unguarded, UseMiddleware } from './decorators/middleware.js';
 export { param, type Param as ParamDecorator, type ParamOptions } from './decorators/param.js';
 export {

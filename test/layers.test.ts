@@ -46,6 +46,8 @@ const FLOORS: Floor[] = [
       'core/multipart',
       'core/convert',
       'core/canonical-path',
+      'core/host',
+      'core/origins',
       'core/options',
     ],
   },

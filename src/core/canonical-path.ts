@@ -3,6 +3,7 @@ import encodeUrl from 'encodeurl';
 import { HttpError } from './errors.js';
 
 const PLAIN = /^(?:\/[\w!$&'()*+,:;=@~-][\w.!$&'()*+,:;=@~-]*)+$/;
+const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/;
 const DELIMITERS = /[/?#%]/g;
 
 /**
@@ -10,7 +11,8 @@ const DELIMITERS = /[/?#%]/g;
  * escaped is decoded, dot segments and doubled or trailing slashes are gone. Letters keep their case.
  * Only `/`, `?`, `#` and `%` stay escaped, since decoded they would mean something else.
  *
- * @throws HttpError 400 for a malformed escape, bad UTF-8, a control character, a backslash or a fragment.
+ * @throws HttpError 400 for a malformed escape, bad UTF-8, a control character, a backslash or a fragment, and for
+ * dot segments between escaped slashes, which a parameter would hand on.
  */
 export function canonicalPath(path: string): string {
   if (path === '/' || PLAIN.test(path)) return path;
@@ -20,6 +22,7 @@ export function canonicalPath(path: string): string {
   for (const segment of path.split('/')) {
     const decoded = segment.includes('%') ? decode(segment) : segment;
     if (hasUnsafe(decoded)) throw malformed();
+    if (decoded.includes('%2F')) refuseDotSegments(decoded.replaceAll('%2F', '/'));
     if (decoded === '..') kept.pop();
     else if (decoded !== '' && decoded !== '.') kept.push(decoded);
   }
@@ -68,6 +71,14 @@ function hasUnsafe(segment: string): boolean {
     if (code < 0x20 || code === 0x7f || code === 0x5c) return true;
   }
   return false;
+}
+
+/**
+ * Refuses a decoded parameter with a segment `.` or `..`: it would lead out of a folder, or change an upstream's path.
+ * @throws HttpError 400
+ */
+export function refuseDotSegments(value: string): void {
+  if (DOT_SEGMENT.test(value)) throw malformed();
 }
 
 function malformed(cause?: unknown): HttpError {

@@ -13,7 +13,8 @@ import {
   type Reader,
   type RouteMetadata,
 } from './metadata.js';
-import { checkOrigins } from './options.js';
+import { hostname } from './host.js';
+import { originRule } from './origins.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
@@ -97,6 +98,7 @@ class ControllerCompiler {
       path,
     });
     const all = [...this.application, ...links];
+    const { host } = this.metadata.options;
     const guard = this.#inScope(
       all,
       compose(all, (ctx) => void (ctx.reached = true)),
@@ -115,7 +117,7 @@ class ControllerCompiler {
       kind,
       verb: kind === 'http' ? route.verb : 'GET',
       path,
-      host: this.metadata.options.host,
+      host: host === undefined ? undefined : hostname(host),
       name: `${this.target.name}.${name}`,
       chain: this.#inScope(all, compose(all, step)),
       conclude: kind === 'sse' ? concludeSse : concludeHttp,
@@ -136,7 +138,7 @@ class ControllerCompiler {
     guard: Step,
     guarded: boolean,
   ): SocketRoute {
-    checkOrigins(options.origins, `${this.target.name}.${name}`);
+    const { origins } = options;
     const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
     const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
     const run = { perMessage, perConnection };
@@ -144,6 +146,7 @@ class ControllerCompiler {
       name: `${this.target.name}.${name}`,
       parameters,
       options,
+      origins: origins === undefined ? undefined : originRule(origins, `${this.target.name}.${name}`),
       calls,
       guard,
       guarded,

@@ -7,6 +7,7 @@ import type { Environment } from './environment.js';
 import { mapped, visible, type HttpError } from './errors.js';
 import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
+import { originRule } from './origins.js';
 import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
 import { Counters } from './stats.js';
@@ -25,7 +26,7 @@ export function createEnvironment(
     logger,
     limits,
     timeouts: { ...TIMEOUTS, ...options.timeouts },
-    origins,
+    origins: originRule(origins, 'createApp'),
     broker,
     channels: new Channels(broker, (err) => logger.error({ err }, 'a channel failed')),
     connections: new Connections(heartbeat, broker, limits),

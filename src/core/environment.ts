@@ -7,14 +7,15 @@ import type { Connections } from '../live/connections.js';
 import type { Logger } from './logger.js';
 import type { KeepAlive } from './response.js';
 import type { Counters } from './stats.js';
-import type { Limits, OriginPolicy, Timeouts } from './options.js';
+import type { Limits, Timeouts } from './options.js';
+import type { OriginRule } from './origins.js';
 
 /** What all exchanges of one application share. */
 export interface Environment {
   readonly logger: Logger;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
-  readonly origins: OriginPolicy;
+  readonly origins: OriginRule;
   readonly broker: Broker;
   readonly channels: Channels;
   readonly counters: Counters;

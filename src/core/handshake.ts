@@ -1,7 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Context } from './context.js';
 import { HttpError } from './errors.js';
-import type { OriginPolicy } from './options.js';
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const ASCII = /^[\t\x20-\x7e]*$/;
@@ -90,33 +88,6 @@ export function offeredProtocols(request: IncomingMessage): string[] {
     throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed');
   }
   return offered;
-}
-
-/**
- * Keeps pages of other sites from opening sockets with the visitor's cookies: browsers send `Origin`, and
- * ask nobody before they connect. Clients that are no browsers send none, and pass if they have no cookie either.
- *
- * @throws HttpError 403
- */
-export function checkOrigin(ctx: Context, policy: OriginPolicy): void {
-  if (policy === '*') return;
-  const { headers } = ctx.request;
-  const origins = count(ctx.request, 'origin');
-  if (origins === 0 && (headers.cookie === undefined || headers['sec-fetch-site'] === 'same-origin')) return;
-  const { origin } = headers as { origin?: string };
-  if (origins === 1 && origin !== undefined && allows(ctx, policy, origin)) return;
-  throw new HttpError(403, 'The socket may not be opened from this origin');
-}
-
-function allows(ctx: Context, policy: Exclude<OriginPolicy, '*'>, origin: string): boolean {
-  // A promise would let everybody in: only what is plainly true does.
-  if (typeof policy === 'function') return (policy(origin, ctx) as unknown) === true;
-  if (policy !== 'same-origin') return policy.includes(origin);
-  const { environment, request } = ctx;
-  const host = environment.host(request);
-  if (host === undefined || host === '') return false;
-  const own = `${environment.secure(request) ? 'https' : 'http'}://${host}`;
-  return URL.canParse(own) && new URL(own).origin === origin;
 }
 
 function count({ rawHeaders }: IncomingMessage, name: string): number {

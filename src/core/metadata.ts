@@ -4,7 +4,7 @@ import type { MiddlewareLike } from './compose.js';
 import type { Context, Kind } from './context.js';
 import { ConfigurationError } from './errors.js';
 import type { Class } from './injection.js';
-import type { OriginPolicy } from './options.js';
+import type { OriginPolicy } from './origins.js';
 
 /** Methods of RFC 9110 and RFC 5789 that routes may name. */
 export const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;

@@ -8,6 +8,7 @@ import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
 import type { MiddlewareLike } from './compose.js';
 import { ConfigurationError } from './errors.js';
+import { originRule, type OriginPolicy } from './origins.js';
 
 /** Bounds on what a client may send. Sizes are bytes. */
 export interface Limits extends ConnectionLimits {
@@ -45,10 +46,6 @@ export interface Timeouts {
   close: number;
 }
 
-/** Which pages of other sites may open sockets: none, all, a list of origins, or a function that decides. */
-export type OriginPolicy =
-  'same-origin' | '*' | readonly string[] | ((origin: string, context: Context) => boolean);
-
 export interface AppOptions {
   controllers: readonly Class[];
   /** Runs around every exchange, in order: before the middleware of class and method. */
@@ -63,7 +60,10 @@ export interface AppOptions {
   timeouts?: Partial<Timeouts>;
   /** Milliseconds between two pings of an open connection: 25 s. A peer silent for two of them is gone. */
   heartbeat?: number;
-  /** Who may open sockets from a browser; `'same-origin'` by default. A route may have its own. */
+  /**
+   * Which browser pages may open sockets and, where `sessions()` runs, send unsafe methods; `'same-origin'` by default.
+   * Own pages always may. A socket's route may have its own.
+   */
   origins?: OriginPolicy;
   /** Proxies whose `X-Forwarded-*` is believed: addresses, subnets, or `loopback`, `uniquelocal`. None by default. */
   trustProxy?: string | readonly string[];
@@ -131,7 +131,7 @@ export function checkOptions(options: AppOptions): void {
   if (!Array.isArray(options.controllers)) {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
-  checkOrigins(options.origins, 'createApp');
+  if (options.origins !== undefined) originRule(options.origins, 'createApp');
   const { perMessageDeflate = false } = options;
   if (
     typeof perMessageDeflate !== 'boolean' &&
@@ -147,23 +147,6 @@ export function checkOptions(options: AppOptions): void {
       throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
     }
   }
-}
-
-// As browsers send it: scheme, host in lower case and port, no path. Applications in shells have schemes of their own.
-const ORIGIN = /^(?:null|[a-z][a-z\d+.-]*:\/\/[^/\sA-Z]+)$/;
-
-/** Refuses an origin policy that would match other origins than it seems to, or none. */
-export function checkOrigins(policy: OriginPolicy | undefined, where: string): void {
-  if (policy === undefined || policy === 'same-origin' || policy === '*' || typeof policy === 'function')
-    return;
-  const wrong: unknown = Array.isArray(policy)
-    ? policy.find((origin) => !ORIGIN.test(String(origin)))
-    : policy;
-  if (wrong === undefined) return;
-  throw new ConfigurationError(
-    `${where}: origins takes 'same-origin', '*', a function, or a list of origins such as ` +
-      `'https://example.com', not ${JSON.stringify(wrong)}`,
-  );
 }
 
 function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {

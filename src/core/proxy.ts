@@ -19,9 +19,10 @@ export function origination(trusted: string | readonly string[] | undefined): Or
   const believed = ({ socket }: IncomingMessage): boolean => trust(socket.remoteAddress ?? '', 0);
   return {
     address: (request) => proxyAddress(request, trust),
+    // Of an upgrade, some proxies write the scheme of the socket (RFC 6455, section 3).
     secure: (request) => {
       const protocol = believed(request) ? last(request.headers['x-forwarded-proto']) : undefined;
-      return protocol === undefined ? isEncrypted(request) : protocol === 'https';
+      return protocol === undefined ? isEncrypted(request) : /^(?:https|wss)$/i.test(protocol);
     },
     host: (request) =>
       (believed(request) ? last(request.headers['x-forwarded-host']) : undefined) ?? host(request),

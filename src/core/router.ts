@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
-import { canonicalPath, urlPath } from './canonical-path.js';
+import { canonicalPath, refuseDotSegments, urlPath } from './canonical-path.js';
 import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
+import { hostname } from './host.js';
 import { VERBS } from './metadata.js';
 
 /** One kind of answer on one path: what start-up has folded from the decorators. */
@@ -29,16 +30,21 @@ export interface Match {
 /** The parameters of a path that has none: one record for all. */
 export const NO_PARAMS: Match['params'] = Object.freeze(Object.create(null) as Record<string, string>);
 
-/** What the tree keeps: a route, and whether its path has no parameters. */
+/** What the tree keeps: a route, and what its path says of its parameters. */
 interface Stored {
   readonly route: Route;
+  /** Whether there are none. */
   readonly bare: boolean;
+  /** Whether any of them is a part of a segment, such as `:name.json`: the path may be canonical, and the part a `..`. */
+  readonly partial: boolean;
 }
 
 type Tree = FindMyWay.Instance<FindMyWay.HTTPVersion.V1>;
 
 // A parameter as long as the longest head is still a parameter; limits.head bounds it.
 const MAX_PARAMETER = 1 << 20;
+
+const WHOLE = /^(?::\w+\??|\*|[^:*]*)$/;
 
 /** Finds routes by canonical path: one tree for each kind. */
 export class Router {
@@ -72,6 +78,7 @@ export class Router {
       this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, {
         route,
         bare: !/[:*]/.test(path),
+        partial: !path.split('/').every((segment) => WHOLE.test(segment)),
       } satisfies Stored);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -108,9 +115,10 @@ export class Router {
     return this.#kinds.has(kind);
   }
 
+  /** @throws HttpError 400 for a parameter with a dot segment. */
   find(kind: Kind, verb: string, path: string, request: IncomingMessage): Match | undefined {
     // Reading one header field has Node build them all: only where a route asks for its host.
-    return this.#search(kind, verb, path, this.#hosts ? request.headers.host : undefined);
+    return this.#search(kind, verb, path, this.#hosts ? hostname(request.headers.host ?? '') : undefined);
   }
 
   #search(kind: Kind, verb: string, path: string, host: string | undefined): Match | undefined {
@@ -120,8 +128,11 @@ export class Router {
       host === undefined ? undefined : { host },
     );
     if (found === null) return undefined;
-    const { route, bare } = found.store as Stored;
-    return { route, params: bare ? NO_PARAMS : (found.params as Match['params']) };
+    const { route, bare, partial } = found.store as Stored;
+    if (bare) return { route, params: NO_PARAMS };
+    const params = found.params as Match['params'];
+    if (partial) for (const value of Object.values(params)) refuseDotSegments(value);
+    return { route, params };
   }
 
   /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */

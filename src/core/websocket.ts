@@ -8,10 +8,10 @@ import { Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { closeCode, HttpError, isA, isAbort, mapped, problem } from './errors.js';
-import { checkOrigin } from './handshake.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
 import type { Reader, WebSocketOptions } from './metadata.js';
+import { checkOrigin, type OriginRule } from './origins.js';
 import { pump } from './pump.js';
 import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
@@ -26,6 +26,8 @@ export interface SocketMethod {
   readonly parameters: readonly BoundParameter[];
   readonly options: WebSocketOptions;
   readonly name: string;
+  /** Which pages may open it, where its route says so itself. */
+  readonly origins: OriginRule | undefined;
   /** The middleware of the route alone. */
   readonly guard: Step;
   /** Whether there is any. */
@@ -76,7 +78,7 @@ export class SocketRoute implements Conversation {
 
   /** The innermost of the route: reads what is known before the head, so that bad input is refused by an answer. */
   readonly step: Step = (ctx) => {
-    checkOrigin(ctx, this.method.options.origins ?? ctx.environment.origins);
+    checkOrigin(ctx, this.method.origins ?? ctx.environment.origins);
     const values = readAll(this.#head, ctx, undefined);
     const keep = (head: unknown): void => {
       ctx.reached = true;

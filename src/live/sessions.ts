@@ -1,7 +1,8 @@
 import type { Middleware, Next } from '../core/compose.js';
 import type { Context } from '../core/context.js';
 import type { SetCookie } from '../core/cookies.js';
-import { ConfigurationError, HttpError } from '../core/errors.js';
+import { ConfigurationError } from '../core/errors.js';
+import { checkOrigin, originRule } from '../core/origins.js';
 import { Session } from './session.js';
 import { SessionKeeper } from './session-keeper.js';
 import { MemoryStore, type SessionStore } from './session-store.js';
@@ -18,8 +19,8 @@ export interface SessionOptions {
   /** Whether each use begins the idle time anew; true by default. */
   rolling?: boolean;
   /**
-   * Whether unsafe methods that come with the cookie must prove by `Origin` or `Sec-Fetch-Site` that one of our
-   * own pages has sent them; true by default. A list names further origins that may.
+   * Whether unsafe methods are refused with 403 where `Origin` or `Sec-Fetch-Site` tells of a page of another site that
+   * `createApp({ origins })` does not allow, with or without the cookie; true by default. A list allows further origins.
    */
   sameOrigin?: boolean | readonly string[];
 }
@@ -34,6 +35,7 @@ const TOKEN = /^[\w-]{43}$/;
 export function sessions(options: SessionOptions = {}): Middleware {
   const { store = new MemoryStore(), idle = 1_800_000, absolute = 43_200_000, rolling = true } = options;
   const { sameOrigin = true } = options;
+  const listed = originRule(typeof sameOrigin === 'boolean' ? [] : sameOrigin, 'sessions: sameOrigin');
   const { name = '__Host-session', ...given } = options.cookie ?? {};
   const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
   if (
@@ -57,8 +59,8 @@ export function sessions(options: SessionOptions = {}): Middleware {
   return async function sessions(ctx: Context, next: Next): Promise<void> {
     const keeper = keeperOf(ctx);
     const token = ctx.cookies[name];
-    if (token !== undefined && sameOrigin !== false)
-      refuseForeign(ctx, sameOrigin === true ? [] : sameOrigin);
+    // Without the cookie, too: the page of another site may be about to sign the visitor in as somebody else.
+    if (sameOrigin !== false && !SAFE.has(ctx.method)) checkOrigin(ctx, ctx.environment.origins, listed);
     const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
     const session = new Session(keeper, live, {
       get settable() {
@@ -88,26 +90,4 @@ function dropCookie({ response }: Context, name: string): void {
   const others = [set].flat().filter((one) => !one.startsWith(`${name}=`));
   if (others.length === 0) response.removeHeader('set-cookie');
   else response.setHeader('set-cookie', others);
-}
-
-/**
- * A browser sends the cookie along with what other sites make it send; it also says who made it.
- * @throws HttpError 403
- */
-function refuseForeign(ctx: Context, allowed: readonly string[]): void {
-  if (ctx.kind !== 'http' || SAFE.has(ctx.method)) return;
-  const { origin, 'sec-fetch-site': site } = ctx.headers;
-  if (origin !== undefined && allowed.includes(origin)) return;
-  if (site !== undefined && site !== 'same-origin') throw foreign();
-  if (site === 'same-origin') return;
-  const { environment, request } = ctx;
-  const own = `${environment.secure(request) ? 'https' : 'http'}://${environment.host(request) ?? ''}`;
-  if (origin === undefined || origin !== own) throw foreign();
-}
-
-function foreign(): HttpError {
-  return new HttpError(
-    403,
-    'The request does not come from a page of this site: Origin or Sec-Fetch-Site must say so',
-  );
 }

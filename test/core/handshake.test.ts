@@ -391,7 +391,17 @@ describe('the origin of a socket', () => {
     ['is a list', 403, ['Origin: http://app.example:8080 http://evil.example']],
     ['is empty', 403, ['Origin: ']],
     ['is missing, without a cookie', 101, []],
-    ['is missing, with a cookie', 403, ['Cookie: a=1']],
+    ['is missing, with a cookie', 101, ['Cookie: a=1']],
+    ['is in other letters', 101, ['Origin: HTTP://App.Example:8080']],
+    ["has the root's dot", 101, ['Origin: http://app.example.:8080']],
+    ['is missing, and the browser tells of another site', 403, ['Sec-Fetch-Site: cross-site']],
+    ['is missing, and the browser tells of a site nearby', 403, ['Sec-Fetch-Site: same-site']],
+    ['is missing, and the visitor typed the address', 101, ['Sec-Fetch-Site: none']],
+    [
+      'is that of the server, and the browser tells of another site',
+      403,
+      ['Origin: http://app.example:8080', 'Sec-Fetch-Site: cross-site'],
+    ],
     [
       'is missing, with a cookie, and the browser says that it is the same',
       101,
@@ -409,6 +419,16 @@ describe('the origin of a socket', () => {
     });
   }
 
+  it('is that of a page under https where a trusted proxy writes wss', async () => {
+    for (const [scheme, expected] of [
+      ['wss', 101],
+      ['ws', 403],
+    ] as const) {
+      const fields = [`X-Forwarded-Proto: ${scheme}`, 'Origin: https://app.example:8080'];
+      expect(await status('/default', fields, proxied), scheme).to.equal(expected);
+    }
+  });
+
   it('is let in as a trusted proxy says', async () => {
     const forwarded = ['X-Forwarded-Host: front.example', 'X-Forwarded-Proto: https'];
 
@@ -422,7 +442,9 @@ describe('the origin of a socket', () => {
     ['/any', 'https://evil.example', 101],
     ['/any', 'null', 101],
     ['/listed', 'https://app.example', 101],
-    ['/listed', 'http://app.example:8080', 403],
+    ['/listed', 'https://app.example:443', 101],
+    ['/listed', 'http://app.example:8080', 101],
+    ['/listed', 'http://other.example:8080', 403],
     ['/listed', 'https://app.example.evil.example', 403],
     ['/decided?tenant=one', 'https://one.example', 101],
     ['/decided?tenant=one', 'https://two.example', 403],

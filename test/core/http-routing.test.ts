@@ -85,7 +85,7 @@ class ForAll {
   }
 }
 
-@Controller('/hidden', { host: 'admin.example' })
+@Controller('/hidden', { host: 'Admin.Example:8080' })
 class Hidden {
   @Get() where() {
     return 'hidden';
@@ -292,7 +292,12 @@ describe('HTTP routing', () => {
       (await raw('GET /only HTTP/1.1', `Host: ${host}`, 'Connection: close')).body;
 
     expect(await at('admin.example')).to.equal('admin');
-    expect(await at('other.example')).to.equal('all');
+    for (const host of ['Admin.EXAMPLE', 'admin.example:8080', 'admin.example.', 'admin.example.:80']) {
+      expect(await at(host), host).to.equal('admin');
+    }
+    for (const host of ['other.example', 'x.admin.example', 'admin.example.evil', 'admin.example..']) {
+      expect(await at(host), host).to.equal('all');
+    }
   });
 
   it("hides a host's controller from other hosts", async () => {

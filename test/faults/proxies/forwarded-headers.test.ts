@@ -173,7 +173,8 @@ describe('Proxies', () => {
       expect(await cookie('X-Forwarded-Proto: http, https')).to.include('Secure');
       expect(await cookie('X-Forwarded-Proto: http', 'X-Forwarded-Proto: https')).to.include('Secure');
       expect(await cookie('X-Forwarded-Proto: https, http')).not.to.include('Secure');
-      expect(await cookie('X-Forwarded-Proto: wss')).not.to.include('Secure');
+      expect(await cookie('X-Forwarded-Proto: wss')).to.include('Secure');
+      expect(await cookie('X-Forwarded-Proto: ws')).not.to.include('Secure');
     });
 
     holds('decide which page is of the site, by protocol and host', async () => {
