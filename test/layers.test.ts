@@ -48,6 +48,7 @@ const FLOORS: Floor[] = [
       'core/canonical-path',
       'core/host',
       'core/origins',
+      'core/path-template',
       'core/options',
     ],
   },

@@ -15,7 +15,7 @@ import type { Environment } from './environment.js';
 import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
-import { checkOptions, type AppOptions } from './options.js';
+import { checkListenOptions, checkOptions, type AppOptions } from './options.js';
 import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
 import { responseClass, type Response } from './response.js';
@@ -87,7 +87,7 @@ export class App {
     const application = (options.middleware ?? []).map((one) =>
       linkOf(one, 'the application', this.#injection),
     );
-    this.#routes = [...new Set(options.controllers)].flatMap((controller) =>
+    this.#routes = options.controllers.flatMap((controller) =>
       compileController(controller, application, this.#injection, logger),
     );
     audit(this.#routes);
@@ -129,10 +129,12 @@ export class App {
   }
 
   /** Starts to listen. @throws Error if the port is taken. */
-  async listen({ port = 0, host = '127.0.0.1', signals = false }: ListenOptions = {}): Promise<{
+  async listen(options: ListenOptions = {}): Promise<{
     port: number;
     url: string;
   }> {
+    checkListenOptions(options);
+    const { port = 0, host = '127.0.0.1', signals = false } = options;
     if (this.#isClosing()) throw new Error('the application has been closed');
     // Node would take the first port and say nothing while that is still being opened.
     if (this.#starting !== undefined) throw new Error('the application listens already');

@@ -42,7 +42,9 @@ export function compileController(
 ): CompiledRoute[] {
   const metadata = controllerMetadata(target);
   if (metadata === undefined) {
-    throw new ConfigurationError(`${nameOf(target)} is no controller: decorate the class with @Controller()`);
+    throw new ConfigurationError(
+      `${nameOf(target)} is not a controller: decorate the class with @Controller()`,
+    );
   }
   return new ControllerCompiler(target, metadata, application, injection, logger).routes();
 }
@@ -202,7 +204,7 @@ class ControllerCompiler {
   #run(name: string, readers: Parameters<typeof invoker>[1], life: 'exchange' | 'message'): Run {
     const method = (this.target.prototype as Record<string, () => unknown>)[name];
     if (typeof method !== 'function')
-      throw new ConfigurationError(`${this.target.name}.${name} is no method`);
+      throw new ConfigurationError(`${this.target.name}.${name} is not a method`);
     const invoke = invoker(method, readers);
     const provider = this.#provider;
     const { instance } = provider;
@@ -255,10 +257,12 @@ class ControllerCompiler {
 
   /** Decorators on a method that no request reaches are a mistake, or a base for others: only the former is told. */
   #refuseLost(name: string, method: MethodMetadata): void {
-    if (method.middleware.length === 0 && method.status === undefined && method.unguarded === undefined)
+    const { middleware, parameters, status, unguarded } = method;
+    if (middleware.length === 0 && parameters.size === 0 && status === undefined && unguarded === undefined)
       return;
+    const what = parameters.size > 0 ? 'decorated parameters' : 'middleware or a status';
     throw new ConfigurationError(
-      `${this.target.name}.${name} has middleware or a status but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
+      `${this.target.name}.${name} has ${what} but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
     );
   }
 }

@@ -81,6 +81,7 @@ class Passage {
   leave(): unknown {
     const { rest } = this;
     this.#left = true;
+    if (!this.#called) this.ctx.stoppedBy = this.name;
     if (this.#misuse !== undefined && !this.#misuse.observed) {
       const { promise } = this.#misuse;
       return rest === undefined ? promise : rest.over.then(() => promise);

@@ -32,6 +32,8 @@ export class Context {
   /** @internal */ answered = false;
   /** Whether the middleware let the exchange through to its method. */
   /** @internal */ reached = false;
+  /** @internal The middleware that returned without a call of `next()`. */ stoppedBy: string | undefined =
+    undefined;
   /** @internal */ outlet: Outlet | undefined = undefined;
   /** @internal */ explicitStatus = 0;
   /** Where it stands among the exchanges in flight, and since when. */

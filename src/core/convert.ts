@@ -4,9 +4,35 @@ import { isThenable } from './thenable.js';
 
 /** Input that is not what the parameter declares: 400, or -32602 in a call. */
 export class InvalidInput extends HttpError {
-  constructor(detail: string, errors: Violation[]) {
-    super(400, detail, { extensions: { errors } });
+  /** Lists the first 50 violations, shortened; `errorCount` says how many there are where not all are listed. */
+  constructor(detail: string, violations: readonly Violation[], count: number = violations.length) {
+    const errors = listed(violations);
+    super(400, detail, {
+      extensions: errors.length === count ? { errors } : { errors, errorCount: count },
+    });
   }
+}
+
+/** Violations that an answer lists; their JSON takes at most `MAX_BYTES`, whatever the input repeats in them. */
+const MAX_ERRORS = 50;
+const MAX_BYTES = 32_768;
+const MAX_PATH = 200;
+const MAX_MESSAGE = 300;
+
+function listed(violations: readonly Violation[]): Violation[] {
+  const errors: Violation[] = [];
+  let size = 0;
+  for (const { path, message } of violations.slice(0, MAX_ERRORS)) {
+    const violation = { path: shorten(path, MAX_PATH), message: shorten(message, MAX_MESSAGE) };
+    size += Buffer.byteLength(JSON.stringify(violation));
+    if (size > MAX_BYTES) break;
+    errors.push(violation);
+  }
+  return errors;
+}
+
+function shorten(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length)}…`;
 }
 
 /** Turns an input into what the parameter declares, or throws an `HttpError` 400 that names the parameter. */
@@ -31,11 +57,11 @@ export function validateBy(schema: Schema, label: string, path: string): Convers
   const { '~standard': standard } = schema;
   const outcome = (result: Awaited<ReturnType<typeof standard.validate>>): unknown => {
     if (result.issues === undefined) return result.value;
-    const errors = result.issues.map((issue): Violation => {
+    const errors = result.issues.slice(0, MAX_ERRORS).map((issue): Violation => {
       const keys = (issue.path ?? []).map((key) => String(typeof key === 'object' ? key.key : key));
       return { path: (path === '' ? keys : [path, ...keys]).join('.'), message: issue.message };
     });
-    throw new InvalidInput(`${label} is not valid`, errors);
+    throw new InvalidInput(`${label} is not valid`, errors, result.issues.length);
   };
   return (value) => {
     const result = standard.validate(value);
@@ -60,7 +86,11 @@ const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 function toNumber(value: unknown, refuse: Refuse): number {
   // Number() alone takes '' for 0, and hexadecimal, octal and binary forms.
   const number = typeof value === 'string' && DECIMAL.test(value.trim()) ? Number(value) : value;
-  return typeof number === 'number' && Number.isFinite(number) ? number : refuse('a number');
+  if (typeof number !== 'number' || !Number.isFinite(number)) return refuse('a number');
+  // Beyond 2^53 a whole number would be rounded to another one: another record's id.
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER
+    ? number
+    : refuse(`a number from -${Number.MAX_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`);
 }
 
 function toBoolean(value: unknown, refuse: Refuse): boolean {

@@ -35,7 +35,12 @@ export function concludeRefusal(ctx: Context): void {
   if (ctx.answered) respond(ctx, ctx.answer);
   else if (explicitStatus >= 400) respondError(ctx, new HttpError(explicitStatus));
   else if (explicitStatus !== 0) respond(ctx, undefined);
-  else throw new Error(`the middleware of ${ctx.method} ${ctx.path} neither called next() nor answered`);
+  else {
+    const name = ctx.stoppedBy ?? 'the middleware';
+    throw new Error(
+      `${name} neither called next() nor answered ${ctx.method} ${ctx.path}: return next(), send an answer, or throw an HttpError`,
+    );
+  }
 }
 
 /** Makes what a method returned the answer. What it sent by hand already stays. */

@@ -14,7 +14,7 @@ export interface ScopedLink extends Link {
 export function linkOf(middleware: MiddlewareLike, where: string, injection: Injection): ScopedLink {
   if (typeof middleware !== 'function') {
     throw new ConfigurationError(
-      `${where}: ${String(middleware)} is no middleware: give functions (ctx, next) and classes with use(ctx, next)`,
+      `${where}: ${String(middleware)} is not middleware: give functions (ctx, next) and classes with use(ctx, next)`,
     );
   }
   if (!isClass(middleware)) {
@@ -22,7 +22,9 @@ export function linkOf(middleware: MiddlewareLike, where: string, injection: Inj
   }
   const { name } = middleware;
   if (typeof middleware.prototype.use !== 'function') {
-    throw new ConfigurationError(`${where}: ${name} is no middleware: a class needs a method use(ctx, next)`);
+    throw new ConfigurationError(
+      `${where}: ${name} is not middleware: a class needs a method use(ctx, next)`,
+    );
   }
   const provider = injection.provider(middleware as Class<MiddlewareClass>, `the middleware of ${where}`);
   const { instance, scoped } = provider;

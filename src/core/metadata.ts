@@ -104,8 +104,35 @@ export function classMetadata(target: object): ClassMetadata {
   return metadata;
 }
 
-/** What the decorators of a method have written. `prototype` is what a method's decorator is given. */
-export function methodMetadata(prototype: object, method: string | symbol): MethodMetadata {
+/**
+ * Refuses to run as a standard decorator, which is given a context where ours are given a name.
+ * @throws ConfigurationError naming the decorator, what it stands on, and the compiler's option
+ */
+export function refuseStandard(decorator: string, context: unknown): void {
+  if (typeof context !== 'object' || context === null || !('kind' in context)) return;
+  const { kind, name } = context as { kind: unknown; name?: unknown };
+  throw new ConfigurationError(
+    `@${decorator} on the ${String(kind)} ${String(name)} runs as a standard decorator, which cannot work: set ` +
+      '"experimentalDecorators": true in the compilerOptions of tsconfig.json (tsx, esbuild and Bun read it, too)',
+  );
+}
+
+/**
+ * What the decorators of a method have written. `prototype` is what a method's decorator is given.
+ * @throws ConfigurationError for what is not a method of instances, and without experimentalDecorators
+ */
+export function methodMetadata(
+  prototype: object,
+  method: string | symbol | undefined,
+  decorator: string,
+): MethodMetadata {
+  refuseStandard(decorator, method);
+  if (method === undefined) {
+    throw new ConfigurationError(
+      `${(prototype as Class).name}: @${decorator} is on a parameter of the constructor, which takes services: ` +
+        'move it to a parameter of a method',
+    );
+  }
   if (typeof prototype === 'function') {
     throw new ConfigurationError(
       `${prototype.name}.${String(method)} is static: routes are methods of instances`,

@@ -131,6 +131,9 @@ export function checkOptions(options: AppOptions): void {
   if (!Array.isArray(options.controllers)) {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
+  checkControllers(options.controllers);
+  checkTypes(options);
+  checkLogger(options.logger);
   if (options.origins !== undefined) originRule(options.origins, 'createApp');
   const { perMessageDeflate = false } = options;
   if (
@@ -147,6 +150,108 @@ export function checkOptions(options: AppOptions): void {
       throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
     }
   }
+}
+
+/** Refuses gaps, most often left by circular imports, and what stands in the list twice. */
+function checkControllers(controllers: readonly unknown[]): void {
+  for (const [index, controller] of controllers.entries()) {
+    const at = `createApp: controllers[${index}]`;
+    if (controller === undefined) {
+      throw new ConfigurationError(
+        `${at} is undefined, most often because of a circular import: two files import each other, and this one ` +
+          'is read before its class is there. Move what both need into a third file',
+      );
+    }
+    if (typeof controller !== 'function') {
+      throw new ConfigurationError(`${at} is ${describe(controller)}, not a class: give the class itself`);
+    }
+    const first = controllers.indexOf(controller);
+    if (first < index) {
+      throw new ConfigurationError(
+        `${at} is ${controller.name}, which is controllers[${first}] already: remove one of them`,
+      );
+    }
+  }
+}
+
+const TYPES: Partial<Record<keyof AppOptions, readonly [takes: string, is: (value: unknown) => boolean]>> = {
+  middleware: ['a list of middleware', Array.isArray],
+  onError: ['a function (error, ctx)', isFunction],
+  userId: ['a function (user)', isFunction],
+  health: ['true or false', (value) => typeof value === 'boolean'],
+  limits: ['an object of limits', isObject],
+  timeouts: ['an object of times in milliseconds', isObject],
+  broker: ['a broker', isObject],
+  container: ["a container of tsyringe's", isObject],
+  trustProxy: [
+    "the proxies to trust, by address, subnet, or 'loopback', 'linklocal' and 'uniquelocal'",
+    (value) =>
+      typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string')),
+  ],
+};
+
+function checkTypes(options: AppOptions): void {
+  for (const [name, [takes, is]] of Object.entries(TYPES)) {
+    const value = options[name as keyof AppOptions];
+    if (value === undefined || is(value)) continue;
+    throw new ConfigurationError(`createApp: ${name} takes ${takes}, not ${describe(value)}`);
+  }
+}
+
+function checkLogger(logger: unknown): void {
+  if (logger === undefined || logger === false) return;
+  const given = Object(logger) as Record<string, unknown>;
+  if (isFunction(given['log']) && 'transports' in given) {
+    throw new ConfigurationError(
+      'createApp: logger is of the shape of winston, which takes (message, fields), not (fields, message): give ' +
+        '{ info: (f, m) => log.info(m, f), warn: (f, m) => log.warn(m, f), error: (f, m) => log.error(m, f) }',
+    );
+  }
+  for (const level of ['info', 'warn', 'error']) {
+    if (isFunction(given[level])) continue;
+    throw new ConfigurationError(
+      `createApp: logger has no method ${level}(fields, message): give pino, anything of its shape, or false`,
+    );
+  }
+}
+
+const LISTEN: ReadonlySet<string> = new Set(['port', 'host', 'signals']);
+
+/** @throws ConfigurationError for options of `listen()` that are unknown or of another type */
+export function checkListenOptions(options: { port?: unknown; host?: unknown; signals?: unknown }): void {
+  if (!isObject(options)) {
+    throw new ConfigurationError(
+      `listen takes its options: listen({ port: 3000 }), not ${describe(options)}`,
+    );
+  }
+  unknownKeys(options, LISTEN, 'listen');
+  const { port = 0, host = '', signals = false } = options;
+  const wrong = (name: string, takes: string, value: unknown): never => {
+    throw new ConfigurationError(`listen: ${name} takes ${takes}, not ${describe(value)}`);
+  };
+  if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65_535) {
+    wrong('port', 'a whole number from 0 to 65535, Number(process.env.PORT) for example', port);
+  }
+  if (typeof host !== 'string') wrong('host', 'a name or an address', host);
+  if (typeof signals !== 'boolean') wrong('signals', 'true or false', signals);
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function';
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/** A value, as errors show it. */
+function describe(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return `the function ${value.name || 'without a name'}`;
+  if (!isObject(value)) return String(value);
+  return Array.isArray(value)
+    ? 'a list'
+    : `an object of ${(value as object).constructor?.name ?? 'no class'}`;
 }
 
 function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {

@@ -34,6 +34,7 @@ export function bindParameters(
 ): BoundParameter[] {
   const { controller, method } = site;
   const declared = declaredTypes(controller, method);
+  refuseTwoBodies(parameters, site);
   const { length } = (controller.prototype as Record<string, () => unknown>)[method] ?? { length: 0 };
   const count = Math.max(length, ...[...parameters.keys()].map((index) => index + 1));
   return Array.from({ length: count }, (_, index) => {
@@ -143,6 +144,19 @@ function show(arg: unknown): string {
   if (typeof arg === 'function') return arg.name;
   const { template, name } = (arg ?? {}) as { template?: string; name?: string };
   return template ?? name ?? String(arg);
+}
+
+/** One body is read once: two readers of it would each take it for their own. */
+function refuseTwoBodies(
+  parameters: ReadonlyMap<number, ParameterMetadata>,
+  { controller, method }: Omit<ParameterSite, 'index'>,
+): void {
+  const bodies = [...parameters].filter(([, { takes }]) => takes === 'body').map(([index]) => index);
+  if (bodies.length < 2) return;
+  throw new ConfigurationError(
+    `${controller.name}.${method}, parameters ${bodies.sort((a, b) => a - b).join(' and ')}, are all @Body(), ` +
+      'but a request has one body: take it by one parameter, of a class or a schema that holds what they read',
+  );
 }
 
 function mistake({ controller, method, index }: ParameterSite, what: string): ConfigurationError {

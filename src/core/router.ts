@@ -5,6 +5,7 @@ import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
 import { hostname } from './host.js';
 import { VERBS } from './metadata.js';
+import { checkTemplate } from './path-template.js';
 
 /** One kind of answer on one path: what start-up has folded from the decorators. */
 export interface Route {
@@ -61,6 +62,7 @@ export class Router {
   /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
   add(route: Route): void {
     const { kind, verb, path, host, name } = route;
+    checkTemplate(path, name);
     const methods = verb === 'ALL' ? [...VERBS] : [verb as FindMyWay.HTTPMethod];
     for (const method of methods) {
       const key = `${kind} ${method} ${host ?? ''} ${path.replace(/:\w+/g, ':')}`;

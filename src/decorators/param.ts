@@ -41,6 +41,6 @@ export function param<Args extends unknown[] = []>(
         takes: options.takes,
         check: options.check as ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined,
       };
-      methodMetadata(prototype, method ?? 'constructor').parameters.set(index, metadata);
+      methodMetadata(prototype, method, name).parameters.set(index, metadata);
     };
 }

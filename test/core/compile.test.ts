@@ -115,7 +115,7 @@ describe('an application refuses to start', () => {
         post() {}
       }
       expect(
-        createApp({ controllers: [Three, Three] })
+        createApp({ controllers: [Three] })
           .explain()
           .split('\n'),
       ).to.have.lengthOf(5);
@@ -146,7 +146,7 @@ describe('an application refuses to start', () => {
     it('of the application that is undefined', () => {
       const missing = undefined as unknown as typeof pass;
       expect(refusal({ controllers: [], middleware: [pass, missing] })).to.match(
-        /^the application: undefined is no middleware: /,
+        /^the application: undefined is not middleware: /,
       );
     });
 
@@ -159,7 +159,7 @@ describe('an application refuses to start', () => {
         show() {}
       }
       expect(refusal([Rooms])).to.equal(
-        'Rooms.show: Guard is no middleware: a class needs a method use(ctx, next)',
+        'Rooms.show: Guard is not middleware: a class needs a method use(ctx, next)',
       );
     });
 
@@ -223,8 +223,8 @@ describe('an application refuses to start', () => {
     it('that are no controllers', () => {
       class Plain {}
       const missing = undefined as unknown as typeof Plain;
-      expect(refusal([Plain])).to.equal('Plain is no controller: decorate the class with @Controller()');
-      expect(refusal([missing])).to.contain('undefined is no controller');
+      expect(refusal([Plain])).to.equal('Plain is not a controller: decorate the class with @Controller()');
+      expect(refusal([Plain, missing])).to.match(/controllers\[1\] is undefined, .*circular/);
     });
 
     it('with routes that forgot @Controller()', () => {
@@ -232,7 +232,7 @@ describe('an application refuses to start', () => {
         @Get()
         show() {}
       }
-      expect(refusal([Plain])).to.contain('Plain is no controller');
+      expect(refusal([Plain])).to.contain('Plain is not a controller');
     });
 
     it('whose constructor takes what nothing is known of', () => {
