@@ -16,7 +16,7 @@ export {
   type Problem,
   type Violation,
 } from './core/errors.js';
-export { connect, type ExpressMiddleware } from './core/express.js';
+export { connect, type ExpressMiddleware } from './core/express/connect.js';
 export type { Logger } from './core/logger.js';
 export type { Codec, ControllerOptions, RpcOptions, WebSocketOptions } from './core/metadata.js';
 export type { AppOptions, Limits, Timeouts } from './core/options.js';

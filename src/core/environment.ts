@@ -30,6 +30,10 @@ export interface Environment {
   secure(request: IncomingMessage): boolean;
   /** The authority that the client asked for: `Host`, or a trusted proxy's `X-Forwarded-Host`. */
   host(request: IncomingMessage): string | undefined;
+  /** Whether a peer, so many hops away, is trusted to tell of its client. */
+  trust(address: string, hop: number): boolean;
+  /** Whether any is. */
+  readonly trustsProxies: boolean;
   /** Tells of an error: `onError`, then the log. Gives what the client may see of it. */
   report(error: unknown, context: Context): HttpError;
   /** Counts work that outlives its exchange, so that `close()` waits for it. */

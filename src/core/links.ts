@@ -18,6 +18,12 @@ export function linkOf(middleware: MiddlewareLike, where: string, injection: Inj
     );
   }
   if (!isClass(middleware)) {
+    if (middleware.length > 2) {
+      const name = middleware.name || 'an anonymous function';
+      throw new ConfigurationError(
+        `${where}: ${name} takes ${middleware.length} parameters, as Express middleware (req, res, next) does: write connect(${middleware.name || '…'}), or give functions (ctx, next)`,
+      );
+    }
     return { name: middleware.name || 'anonymous middleware', run: middleware as Middleware, scoped: [] };
   }
   const { name } = middleware;

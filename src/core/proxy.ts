@@ -8,16 +8,28 @@ export interface Origination {
   address(request: IncomingMessage): string;
   secure(request: IncomingMessage): boolean;
   host(request: IncomingMessage): string | undefined;
+  /** Whether a peer, so many hops away, is trusted to tell. */
+  trust(address: string, hop: number): boolean;
+  /** Whether any is. */
+  readonly trustsProxies: boolean;
 }
 
 /** Believes `X-Forwarded-*` only from the peers that are named; from all others it is what a client made up. */
 export function origination(trusted: string | readonly string[] | undefined): Origination {
   if (trusted === undefined || trusted.length === 0) {
-    return { address: ({ socket }) => socket.remoteAddress ?? '', secure: isEncrypted, host };
+    return {
+      address: ({ socket }) => socket.remoteAddress ?? '',
+      secure: isEncrypted,
+      host,
+      trust: () => false,
+      trustsProxies: false,
+    };
   }
   const trust = compile(typeof trusted === 'string' ? trusted.split(/\s*,\s*/) : [...trusted]);
   const believed = ({ socket }: IncomingMessage): boolean => trust(socket.remoteAddress ?? '', 0);
   return {
+    trust,
+    trustsProxies: true,
     address: (request) => proxyAddress(request, trust),
     // Of an upgrade, some proxies write the scheme of the socket (RFC 6455, section 3).
     secure: (request) => {

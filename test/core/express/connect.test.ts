@@ -20,8 +20,8 @@ import session from 'express-session';
 import helmet from 'helmet';
 import passport from 'passport';
 import { Strategy } from 'passport-local';
-import { doors, Everywhere, knock, servers, type Visit } from '../support/doors.js';
-import { Recorder } from '../support/journal.js';
+import { doors, Everywhere, knock, servers, type Visit } from '../../support/doors.js';
+import { Recorder } from '../../support/journal.js';
 
 /** What express-session keeps of a visitor. */
 const heldOf = (ctx: Context): { name?: string; visits?: number } => ctx.session as object;

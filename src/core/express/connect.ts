@@ -1,0 +1,71 @@
+import type { Middleware } from '../compose.js';
+import type { Context } from '../context.js';
+import { Disconnected, HttpError } from '../errors.js';
+import { requests, type ExpressRequest } from './request.js';
+import { responses, type ExpressResponse } from './response.js';
+
+/** Express middleware. Its types differ between versions of Express, so only the shape is asked for. */
+export type ExpressMiddleware = (request: never, response: never, next: (error?: unknown) => void) => unknown;
+
+/**
+ * Runs Express middleware unchanged, on requests, event streams and upgrades alike. What it sets as `req.user`
+ * and `req.session` is `ctx.user` and `ctx.session` afterwards; an answer that it sends ends the exchange.
+ */
+export function connect(middleware: ExpressMiddleware): Middleware {
+  const run = middleware as (request: object, response: object, next: (error?: unknown) => void) => unknown;
+  const named = {
+    [middleware.name || 'express']: (ctx: Context, next: () => Promise<void>) => pass(run, ctx, next),
+  };
+  return Object.values(named)[0] as Middleware;
+}
+
+function pass(
+  run: (request: object, response: object, next: (error?: unknown) => void) => unknown,
+  ctx: Context,
+  next: () => Promise<void>,
+): Promise<void> {
+  const request = asExpress(ctx);
+  const { response } = ctx;
+  return new Promise((resolve, reject) => {
+    const ended = (): void => resolve();
+    const gone = (): void => (response.writableEnded ? resolve() : reject(new Disconnected()));
+    response.once('finish', ended);
+    response.once('close', gone);
+    const go = (error?: unknown): void => {
+      response.off('finish', ended);
+      response.off('close', gone);
+      // In Express they leave this route for those that follow, and there are none.
+      if (error === 'route' || error === 'router') return reject(new HttpError(404));
+      if (error !== undefined && error !== null) return reject(error);
+      adopt(ctx, request);
+      resolve(next());
+    };
+    request.next = go;
+    try {
+      const result = run(request, response, go);
+      if (result instanceof Promise) result.catch(reject);
+    } catch (error) {
+      reject(error);
+    }
+  });
+}
+
+/** Takes over a user or session that middleware has defined anew on the request, as cookie-session does. */
+function adopt(ctx: Context, request: ExpressRequest): void {
+  for (const name of ['user', 'session'] as const) {
+    if (Object.hasOwn(request, name)) ctx[name] = (request[name] ?? undefined) as Context['user'];
+  }
+}
+
+/** Gives Node's request and response what Express adds and its middleware asks for; once for an exchange. */
+function asExpress(ctx: Context): ExpressRequest {
+  const request = ctx.request as ExpressRequest;
+  const response = ctx.response as ExpressResponse;
+  if (requests.has(request, ctx)) return request;
+  requests.apply(request, ctx);
+  responses.apply(response, ctx);
+  request.res = response;
+  request.originalUrl = ctx.url;
+  request.baseUrl = '';
+  return request;
+}
