@@ -8,14 +8,11 @@ import type { Frame } from './frame.js';
 import { Message } from './message.js';
 
 /** The head of every stream. nginx and its kin buffer answers unless they are told. */
-const FIELDS = [
-  'cache-control',
-  'no-cache, no-transform',
-  'x-accel-buffering',
-  'no',
-  'content-type',
-  'text/event-stream',
-];
+const FIELDS = {
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+  'content-type': 'text/event-stream',
+};
 
 /** An open event stream (HTML standard, section 9.2). */
 export class EventStream extends Connection {
@@ -46,8 +43,7 @@ export class EventStream extends Connection {
       response.writeHead(status, FIELDS);
     } else {
       // Set by hand they are kept for as long as the stream is open: only where there are others.
-      for (let i = 0; i < FIELDS.length; i += 2) {
-        const [name, value] = [FIELDS[i] as string, FIELDS[i + 1] as string];
+      for (const [name, value] of Object.entries(FIELDS)) {
         if (name !== 'cache-control' || !response.hasHeader(name)) response.setHeader(name, value);
       }
       response.writeHead(status);

@@ -163,6 +163,26 @@ describe('an application refuses to start', () => {
       );
     });
 
+    it('that is Express middleware without connect()', () => {
+      const legacy = (_req: unknown, _res: unknown, next: () => void): void => next();
+      @Controller()
+      class Rooms {
+        @UseMiddleware(legacy as never)
+        @Get()
+        show() {}
+      }
+      @Controller()
+      @UseMiddleware(legacy as never)
+      class Cats {}
+      const said =
+        'legacy takes 3 parameters, as Express middleware (req, res, next) does: write connect(legacy), or give functions (ctx, next)';
+      expect(refusal([Rooms])).to.equal(`Rooms.show: ${said}`);
+      expect(refusal([Cats])).to.equal(`Cats: ${said}`);
+      expect(refusal({ controllers: [], middleware: [legacy as never] })).to.equal(
+        `the application: ${said}`,
+      );
+    });
+
     it('and for a status or a reason on a method that no request reaches', () => {
       const decorators: MethodDecorator[] = [UseMiddleware(pass), HttpCode(201), Unguarded('open')];
       for (const decorate of decorators) {

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
@@ -324,7 +325,40 @@ for (const door of doors) {
       });
     });
 
+    describe('middleware by on-headers 1.0', () => {
+      const require = createRequire(import.meta.url);
+      const old = (name: string, options?: object): Middleware =>
+        connect((require(name) as (options?: object) => never)(options));
+
+      it('leaves the fields of the head as they are', async () => {
+        const middleware = [
+          old('express-session-on-headers-1.0', { secret: 's', resave: false, saveUninitialized: true }),
+          old('compression-on-headers-1.0'),
+        ];
+        const visit = await door.open(serve({ controllers: [Account], middleware }), '/name');
+        expect(visit.headers.getSetCookie()[0]).to.match(/^connect\.sid=/);
+        expect([...visit.headers.keys()].filter((name) => name.length < 4)).to.deep.equal([]);
+        if (door.kind !== 'websocket') {
+          expect(visit.headers.get('content-type')).to.match(/^(?:application\/json|text\/event-stream)/);
+        }
+        expect(await visit.value()).to.deep.equal({ name: null });
+      });
+    });
+
     describe('express-rate-limit', () => {
+      it('sends the fields of draft 8', async () => {
+        const limit = rateLimit({
+          windowMs: 60_000,
+          limit: 1,
+          standardHeaders: 'draft-8',
+          legacyHeaders: false,
+        });
+        const server = serve({ controllers: [Account], middleware: [connect(limit), sessions()] });
+        const visits = [await door.open(server, '/name'), await door.open(server, '/name')];
+        expect(visits.map(({ status }) => status)).to.deep.equal([door.opened, 429]);
+        expect(visits[0]?.headers.get('ratelimit-policy')).to.be.a('string');
+      });
+
       it('counts, tells so in the head, and refuses with 429 before anything opens', async () => {
         const limit = connect(
           rateLimit({ windowMs: 60_000, limit: 2, standardHeaders: 'draft-6', legacyHeaders: false }),
