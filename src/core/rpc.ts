@@ -1,4 +1,5 @@
 import { json } from '../live/format.js';
+import { isResponse } from '../live/client-calls.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
@@ -43,12 +44,7 @@ export class Calls {
 
   constructor(readonly procedures: ReadonlyMap<string, Procedure>) {}
 
-  /** Whether a message is meant as a call, on a socket that takes other messages too. */
-  recognises(message: RawMessage): boolean {
-    return typeof message === 'string' && message.includes('"jsonrpc"');
-  }
-
-  /** Answers a message; what it gives is awaited before the next message is handled. */
+  /** Answers a message that can only be a call; what it gives is awaited before the next message is handled. */
   answer(socket: Socket, message: RawMessage): unknown {
     if (typeof message !== 'string') return socket.close(1003, 'calls are text');
     let request: unknown;
@@ -57,6 +53,11 @@ export class Calls {
     } catch (error) {
       return this.#send(socket, refusal(socket, null, PARSE_ERROR, 'Parse error', error as HttpError));
     }
+    return this.answerParsed(socket, request);
+  }
+
+  /** Answers a call, or a batch of them, that has been parsed. */
+  answerParsed(socket: Socket, request: unknown): unknown {
     if (Array.isArray(request)) return this.#batch(socket, request);
     return settled(this.#call(socket, request), (answer) => this.#send(socket, answer));
   }
@@ -67,6 +68,7 @@ export class Calls {
       const message = `A batch has 1 to ${MAX_BATCH} calls`;
       return this.#send(socket, refusal(socket, null, INVALID_REQUEST, message, new HttpError(400, message)));
     }
+    if (socket.exceeds(requests.length - 1)) return;
     const answers: string[] = [];
     for (const request of requests) {
       const answer = await this.#call(socket, request, true);
@@ -78,6 +80,11 @@ export class Calls {
   /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
   #call(socket: Socket, request: unknown, inBatch = false): Answer | undefined | Promise<Answer | undefined> {
     if (!isRequest(request)) {
+      // Never answered, or two sides could answer one another for ever.
+      if (isResponse(request)) {
+        socket.settle(request);
+        return undefined;
+      }
       return refusal(socket, idOf(request), INVALID_REQUEST, 'Invalid Request', new HttpError(400));
     }
     const { method, params, id } = request;
@@ -89,6 +96,10 @@ export class Calls {
     }
     const ctx = new CallContext(socket.context, params);
     const succeed = (): Answer | undefined => {
+      if (!ctx.reached) {
+        const refused = refusalOf(ctx, procedure);
+        if (refused !== undefined) return fail(refused);
+      }
       ctx.end();
       return reply({ jsonrpc: '2.0', id: id ?? null, result: ctx.answer ?? null });
     };
@@ -142,6 +153,13 @@ function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
   return failure(id, INTERNAL_ERROR, 'Internal error', data);
 }
 
+/** What a call comes to whose middleware did not let it through; undefined where its status says that all is well. */
+function refusalOf({ explicitStatus, answered }: Context, { name }: Procedure): Error | undefined {
+  if (explicitStatus >= 400) return new HttpError(explicitStatus);
+  if (explicitStatus !== 0 || answered) return undefined;
+  return new Error(`the middleware of ${name} neither called next() nor answered`);
+}
+
 /** Answers what never becomes a call: its problem is the connection's. */
 function refusal({ context }: Socket, id: Id, code: number, message: string, error: HttpError): Answer {
   return failure(id, code, message, problem(error, context.id));
@@ -149,6 +167,31 @@ function refusal({ context }: Socket, id: Id, code: number, message: string, err
 
 function failure(id: Id, code: number, message: string, data: unknown): Answer {
   return { jsonrpc: '2.0', error: { code, message, data }, id };
+}
+
+/**
+ * The value of a text that is a call, a response or a batch of them (JSON-RPC 2.0, sections 4 to 6), on a socket that
+ * takes other messages too. Undefined for everything else.
+ */
+export function parseCall(message: RawMessage): unknown {
+  // Most messages are neither: only what may have the member is parsed. Its name may be written with escapes.
+  if (typeof message !== 'string' || !(message.includes('"jsonrpc"') || message.includes('\\u')))
+    return undefined;
+  let value: unknown;
+  try {
+    value = parseJson(message);
+  } catch {
+    // The socket's own method takes texts of all forms.
+    return undefined;
+  }
+  const isCall = (one: unknown): boolean => isResponse(one) || hasMethod(one);
+  return (Array.isArray(value) ? value.some(isCall) : isCall(value)) ? value : undefined;
+}
+
+function hasMethod(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { jsonrpc, method } = value as { jsonrpc?: unknown; method?: unknown };
+  return jsonrpc === '2.0' && typeof method === 'string';
 }
 
 function isRequest(value: unknown): value is { method: string; params?: unknown; id?: Id } {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { Channel } from '../live/channel.js';
 import { closeReason } from '../live/close-reason.js';
+import { isResponse } from '../live/client-calls.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Peer } from '../live/peer.js';
@@ -15,7 +16,7 @@ import { checkOrigin, type OriginRule } from './origins.js';
 import { pump } from './pump.js';
 import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
-import type { Calls } from './rpc.js';
+import { parseCall, type Calls } from './rpc.js';
 import { isThenable } from './thenable.js';
 import { messageTracing, traced } from './tracing.js';
 
@@ -58,6 +59,8 @@ export class SocketRoute implements Conversation {
   readonly #text: boolean;
   readonly #bytes: boolean;
   readonly #head: readonly Reader[];
+  /** The message that was looked at last, and the calls that it holds. */
+  #seen: { message: RawMessage; value: unknown } | undefined = undefined;
 
   constructor(readonly method: SocketMethod) {
     const { parameters, options } = method;
@@ -127,7 +130,22 @@ export class SocketRoute implements Conversation {
   }
 
   isCall(message: RawMessage): boolean {
-    return this.#takesSocket && this.method.calls?.recognises(message) === true;
+    if (!this.#takesSocket || this.method.calls === undefined) return false;
+    return this.#parsed(message) !== undefined;
+  }
+
+  settles(socket: Socket, message: RawMessage): boolean {
+    const value = this.#parsed(message);
+    const all = Array.isArray(value) ? value : [value];
+    if (!all.every(isResponse)) return false;
+    for (const response of all) socket.settle(response);
+    return true;
+  }
+
+  /** The calls that a message holds: parsed once, by whoever asks first. */
+  #parsed(message: RawMessage): unknown {
+    if (this.#seen?.message !== message) this.#seen = { message, value: parseCall(message) };
+    return this.#seen.value;
   }
 
   receive(socket: Socket, message: RawMessage): unknown {
@@ -158,8 +176,12 @@ export class SocketRoute implements Conversation {
   /** What a message comes to: the answer to a call goes out by itself, all else is the reply. */
   #handle(socket: Socket, message: RawMessage): unknown {
     const { calls } = this.method;
-    if (calls !== undefined && (!this.#perMessage || calls.recognises(message))) {
-      return calls.answer(socket, message);
+    if (calls !== undefined) {
+      if (!this.#perMessage && !this.#takesSocket) return calls.answer(socket, message);
+      const request = this.#parsed(message);
+      this.#seen = undefined;
+      if (request !== undefined) return calls.answerParsed(socket, request);
+      if (!this.#perMessage) return calls.answer(socket, message);
     }
     return this.#perMessage ? this.method.run.perMessage(socket.context, this.decode(message)) : undefined;
   }

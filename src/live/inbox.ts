@@ -8,6 +8,13 @@ export type RawMessage = string | Buffer;
 const MAX_MESSAGES = 16;
 const MAX_BYTES = 65_536;
 
+/**
+ * The same while a handler waits for the client's response to a call, and while the method may still ask for messages
+ * or not: a close frame is behind them, and a method that never asks has to learn of it.
+ */
+const MAX_HELD = 1_024;
+const MAX_HELD_BYTES = 262_144;
+
 /** What one socket may use up before others get their turn: bytes, and for each message what handling it costs. */
 const ALLOWANCE = 65_536;
 const COST = 128;
@@ -18,6 +25,7 @@ export type Taking = 'held' | 'handler' | 'iterator' | 'nothing';
 /** The socket that the messages belong to. */
 interface InboxOwner {
   readonly raw: WebSocket;
+  readonly awaitsResponse: boolean;
   handle(message: RawMessage): unknown;
 }
 
@@ -64,8 +72,14 @@ export class Inbox {
     }
     (this.#queue ??= []).push(message);
     this.#bytes += message.length;
-    const full = this.#queue.length - this.#head >= MAX_MESSAGES || this.#bytes >= MAX_BYTES;
-    if (full && !this.#owner.raw.isPaused) this.#owner.raw.pause();
+    if (this.#full && !this.#owner.raw.isPaused) this.#owner.raw.pause();
+  }
+
+  get #full(): boolean {
+    const waiting = (this.#queue?.length ?? 0) - this.#head;
+    if (waiting < MAX_MESSAGES && this.#bytes < MAX_BYTES) return false;
+    if (this.#taking !== 'held' && !this.#owner.awaitsResponse) return true;
+    return waiting >= MAX_HELD || this.#bytes >= MAX_HELD_BYTES;
   }
 
   /** Gives messages to the handler from now on; those that waited first. */

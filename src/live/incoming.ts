@@ -45,9 +45,23 @@ export class Incoming {
     if (session instanceof Session) session.touch();
     socket.alive = true;
     this.#unfinished = undefined;
-    if (this.#rate?.exceeded() === true) return socket.giveUp(1008, 'too many messages');
+    if (this.exceeds(1)) return;
+    // Whoever waits for a response may be the handler that keeps all other messages waiting.
+    if (socket.callsClient && this.conversation.settles(socket, message)) return;
     if (!this.conversation.isCall(message)) this.#messages.push(message);
     else (this.#calls ??= new Inbox(this, 'handler')).push(message);
+  }
+
+  /** Counts messages, or calls of a batch; true if they are too many, for which the socket is closed. */
+  exceeds(count: number): boolean {
+    if (this.#rate?.exceeded(count) !== true) return false;
+    this.socket.giveUp(1008, 'too many messages');
+    return true;
+  }
+
+  /** Whether something that comes after the waiting messages is needed first. */
+  get awaitsResponse(): boolean {
+    return this.socket.awaitsResponse;
   }
 
   /** @internal Handles a message whose turn has come. */

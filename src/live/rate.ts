@@ -10,12 +10,12 @@ export class Rate {
     this.#left = perSecond;
   }
 
-  /** Takes one; true if there is none left. */
-  exceeded(): boolean {
+  /** Takes `count`, 1 by default; true if there were not so many left. */
+  exceeded(count = 1): boolean {
     const now = performance.now();
     this.#left = Math.min(this.perSecond, this.#left + ((now - this.#at) / 1_000) * this.perSecond);
     this.#at = now;
-    this.#left -= 1;
+    this.#left -= count;
     return this.#left < 0;
   }
 }

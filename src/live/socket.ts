@@ -2,10 +2,11 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Context } from '../core/context.js';
 import { Connection } from './connection.js';
+import { ClientCalls, type CallResponse } from './client-calls.js';
 import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, type Frame } from './frame.js';
-import { EVENTS_PROTOCOL, type Format } from './format.js';
+import { EVENTS_PROTOCOL, json, type Format } from './format.js';
 import type { RawMessage, Taking } from './inbox.js';
 import { Incoming } from './incoming.js';
 import { Intake } from './intake.js';
@@ -17,6 +18,8 @@ export interface Conversation {
   readonly rate: number | undefined;
   /** Whether a message is a call, which goes past a loop over the messages. */
   isCall(message: RawMessage): boolean;
+  /** Gives a response of the client to the call that waits for it; false for any other message. */
+  settles(socket: Socket, message: RawMessage): boolean;
   /** Handles one message; the next one waits until it is done. */
   receive(socket: Socket, message: RawMessage): unknown;
   /** Turns a message into a value, for those who iterate over the socket. */
@@ -34,6 +37,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   #incoming: Incoming | undefined = undefined;
   /** What is to be done with the first message. */
   #taking: Taking = 'held';
+  /** Made with the first call to the client. */
+  #calls: ClientCalls | undefined = undefined;
   readonly #conversation: Conversation;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
@@ -86,6 +91,45 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#compressed ? this.#compress(this.payloadOf(value)) : super.send(value);
   }
 
+  /**
+   * Calls a method of the client (JSON-RPC 2.0), and resolves with its result.
+   *
+   * @param name the method
+   * @param params an object or an array; none by default
+   * @param options `timeout` in milliseconds, 30,000 by default; `signal` to give the call up
+   * @throws Error with the `code` and `data` of the client's error; when the socket closes first, or nothing comes in
+   * time; what aborted the signal
+   */
+  call<T = unknown>(
+    name: string,
+    params?: object,
+    options: { signal?: AbortSignal; timeout?: number } = {},
+  ): Promise<T> {
+    if (this.over) return Promise.reject(new Error(`the call ${name} was not sent: the socket has closed`));
+    const calls = (this.#calls ??= new ClientCalls());
+    return calls.call((request) => this.answer(json(request)), name, params, options) as Promise<T>;
+  }
+
+  /** @internal Whether a call to the client has been made: its responses are no messages. */
+  get callsClient(): boolean {
+    return this.#calls !== undefined;
+  }
+
+  /** @internal Whether a call to the client waits for its response. */
+  get awaitsResponse(): boolean {
+    return this.#calls?.waiting ?? false;
+  }
+
+  /** @internal */
+  settle(response: CallResponse): void {
+    this.#calls?.settle(response);
+  }
+
+  /** @internal Counts the further calls of a batch as messages; true if they are too many. */
+  exceeds(count: number): boolean {
+    return count > 0 && this.#received.exceeds(count);
+  }
+
   /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
   answer(text: string): boolean {
     return this.#compressed ? this.#compress(text) : this.write(textFrame(text));
@@ -119,6 +163,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.raw.close(code, reason);
     this.#taking = 'nothing';
     this.#incoming?.discard();
+    this.#calls?.end();
   }
 
   /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
@@ -212,6 +257,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   closedBy(code: number, reason: string): void {
     this.finish(this.farewell ?? this.raw.sent ?? { code, reason });
     this.#incoming?.end();
+    this.#calls?.end();
     this.context.environment.connections.gone(this);
     this.context.end();
   }
