@@ -36,6 +36,7 @@ const FLOORS: Floor[] = [
       'core/upgrade-response',
       'core/query',
       'core/deferred',
+      'core/deadline',
       'core/tended',
     ],
   },

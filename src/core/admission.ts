@@ -1,5 +1,6 @@
 import type { Admission } from '../live/connections.js';
 import { Session } from '../live/session.js';
+import { StreamedResponse } from '../live/streamed-response.js';
 import type { Context } from './context.js';
 import { HttpError } from './errors.js';
 
@@ -32,4 +33,24 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
     admission.withdraw();
     throw error;
   });
+}
+
+/**
+ * Registers a response that is about to be streamed, so that it ends as a connection does: by revocation, by its deadline,
+ * with its session. A session is not read once more: an exchange that streams has just done so.
+ *
+ * @throws HttpError 401 for a session that has ended, 429 and 503 for too many connections.
+ */
+export function admitStream(ctx: Context): void {
+  const { connections } = ctx.environment;
+  const admission = connections.admit(ctx);
+  const stream = new StreamedResponse(ctx);
+  ctx.outlet = {
+    send: () => {
+      throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() takes one body`);
+    },
+    expires: (date) => stream.expires(date),
+    abandon: () => stream.terminate(),
+  };
+  connections.add(stream, admission);
 }

@@ -171,7 +171,7 @@ export class App {
     const open = { sse: 0, websocket: 0 };
     let buffered = 0;
     for (const connection of connections) {
-      open[connection.kind as 'sse' | 'websocket']++;
+      if (connection.kind !== 'http') open[connection.kind]++;
       buffered += connection.buffered;
     }
     return {

@@ -1,15 +1,17 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import { ServerResponse, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from 'node:http';
 import { Readable, type Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
+import { timeOf } from './deadline.js';
 import { runDeferred } from './deferred.js';
 import type { Environment } from './environment.js';
 import type { Scope } from './injection-scope.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
 import { tended } from './tended.js';
+import type { Revocation } from '../live/revocations.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
 import { responseOn, SENT } from './upgrade-response.js';
@@ -40,6 +42,8 @@ export class Context {
   /** @internal */ place = -1;
   /** @internal */ tick = 0;
   /** @internal */ deadline: Date | undefined = undefined;
+  /** The last revocation before it began, until it has opened: those that follow are meant for it, too. */
+  /** @internal */ since: Revocation | undefined;
   /** What a socket's method has read before the head. */
   /** @internal */ head: unknown[] | undefined = undefined;
   /** The middleware of the route alone, to run it again for a connection. */
@@ -77,6 +81,7 @@ export class Context {
     /** @internal */ readonly search: string,
   ) {
     this.#response = response;
+    this.since = environment.connections.lastRevocation;
     // Who upgrades a socket follows it.
     if (!(response instanceof ServerResponse)) this.watched = true;
   }
@@ -168,14 +173,15 @@ export class Context {
     this.deadline = fresh.deadline;
   }
 
-  /** @internal The same request with other credentials, for its middleware to decide anew. */
+  /**
+   * @internal The same request with other credentials, for its middleware to decide anew: by the head alone, without what
+   * middleware has put on the request before.
+   */
   again(headers: Readonly<IncomingHttpHeaders>): Context {
     const fields = Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
     );
-    const request = Object.create(this.request, {
-      headers: { value: { ...this.request.headers, ...fields }, enumerable: true },
-    }) as IncomingMessage;
+    const request = headOnly(this.request, { ...this.request.headers, ...fields });
     const { kind, path, params, environment, search } = this;
     const fresh = new Context(kind, path, params, request, new ServerResponse(request), environment, search);
     fresh.watched = true;
@@ -255,8 +261,12 @@ export class Context {
     this.#watch();
   }
 
-  /** Ends the connection at `date`: 3000 for a socket, an `end` event for a stream. */
+  /**
+   * Ends the connection at `date`: 3000 for a socket, an `end` event for a stream; a streamed response is cut.
+   * @throws TypeError for what is not a valid Date: nothing stays open without the end that was meant
+   */
   expires(date: Date): void {
+    timeOf(date);
     this.deadline = date;
     this.outlet?.expires(date);
   }
@@ -292,4 +302,16 @@ export class Context {
     this.#deferred = undefined;
     this.environment.pending(runDeferred(this, deferred.reverse()));
   }
+}
+
+/** A request of another's head, of which nothing else is known. */
+function headOnly(
+  { url, method, httpVersion, httpVersionMajor, httpVersionMinor, socket }: IncomingMessage,
+  headers: IncomingHttpHeaders,
+): IncomingMessage {
+  const rawHeaders = Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().flatMap((one) => [name, one]),
+  );
+  const head = { url, method, httpVersion, httpVersionMajor, httpVersionMinor, socket, headers, rawHeaders };
+  return Object.assign(Object.create(IncomingMessage.prototype), head) as IncomingMessage;
 }

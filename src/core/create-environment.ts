@@ -2,6 +2,7 @@ import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import type { Heartbeat } from '../live/heartbeat.js';
 import { LocalBroker } from '../live/local-broker.js';
+import { idText } from '../live/user-id.js';
 import type { Context } from './context.js';
 import type { Environment } from './environment.js';
 import { mapped, visible, type HttpError } from './errors.js';
@@ -19,7 +20,7 @@ export function createEnvironment(
   pending: (work: Promise<unknown>) => void,
   server: () => KeepAlive,
 ): Environment {
-  const { origins = 'same-origin', trustProxy, userId = idOf, broker = new LocalBroker() } = options;
+  const { origins = 'same-origin', trustProxy, userId, broker = new LocalBroker() } = options;
   const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
   return {
@@ -34,7 +35,7 @@ export function createEnvironment(
     get server() {
       return server();
     },
-    userId: ({ user }) => (user === undefined || user === null ? undefined : userId(user)),
+    ...naming(userId, logger),
     ...origination(trustProxy),
     report: (error, ctx) => report(error, ctx, logger, options.onError),
     pending,
@@ -63,8 +64,23 @@ function report(error: unknown, ctx: Context, logger: Logger, onError: AppOption
   return shown;
 }
 
-/** A user's id, where users have one. */
-function idOf(user: unknown): string | undefined {
-  const { id } = user as { id?: unknown };
-  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
+/** Names users by their ids. One that cannot be named, and so be found, counted or revoked, is logged: once of a kind. */
+function naming(userId: AppOptions['userId'], logger: Logger): Pick<Environment, 'userId' | 'reportUnnamed'> {
+  const idOf = userId ?? ((user: unknown) => (user as { id?: unknown }).id);
+  const told = new Set<string>();
+  return {
+    userId: ({ user }) => (user === undefined || user === null ? undefined : idText(idOf(user))),
+    reportUnnamed: ({ user, kind, method, path }) => {
+      if (user === undefined || user === null) return;
+      const id: unknown = idOf(user);
+      const type = Object.prototype.toString.call(id).slice(8, -1);
+      // Whoever gives `userId` may say of a user that there is no id.
+      if (told.has(type) || (userId !== undefined && id === undefined)) return;
+      told.add(type);
+      logger.warn(
+        { kind, method, path, id: type },
+        'user without a usable id: its connections cannot be found, counted or revoked; give it an id, or set createApp({ userId })',
+      );
+    },
+  };
 }

@@ -24,6 +24,8 @@ export interface Environment {
   readonly connections: Connections;
   /** By which id the user of an exchange is known; undefined for nobody. */
   userId(context: Context): string | undefined;
+  /** Logs that the user of an exchange, which is about to open a connection, cannot be named. */
+  reportUnnamed(context: Context): void;
   /** The address of the client, behind the proxies that are trusted. */
   address(request: IncomingMessage): string;
   /** Whether the client's side of the connection is encrypted, by TLS or by a trusted proxy's word. */

@@ -3,6 +3,7 @@ import type { PerMessageDeflateOptions } from 'ws';
 import type { Context } from './context.js';
 import type { Broker } from '../live/broker.js';
 import type { ConnectionLimits } from '../live/connections.js';
+import type { UserId } from '../live/user-id.js';
 import type { Class } from './injection.js';
 import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
@@ -67,8 +68,11 @@ export interface AppOptions {
   origins?: OriginPolicy;
   /** Proxies whose `X-Forwarded-*` is believed: addresses, subnets, or `loopback`, `uniquelocal`. None by default. */
   trustProxy?: string | readonly string[];
-  /** By which id a user is known to `Connections` and presence: `user.id` by default. */
-  userId?: (user: RegisteredUser) => string | undefined;
+  /**
+   * By which id a user is known to `Connections`, limits and presence: `user.id` by default. A string, number or bigint,
+   * or an object with a `toString` of its own, such as a database's; compared by its text.
+   */
+  userId?: (user: RegisteredUser) => UserId | undefined;
   /** What processes tell one another by; this process alone by default. */
   broker?: Broker;
   /** `/livez` and `/readyz` for the orchestrator: 200, and 503 once the application is closing. Off by default. */

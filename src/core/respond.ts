@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { admitStream } from './admission.js';
 import { bytesOf, isBlob } from './bytes.js';
 import type { Context } from './context.js';
 import { isA, isAbort, problem, type HttpError } from './errors.js';
@@ -117,6 +118,12 @@ function stream(ctx: Context, values: AsyncIterator<unknown>, type: string | und
     response.writeHead(status).end();
     ctx.environment.pending((async () => values.return?.())());
     return;
+  }
+  try {
+    admitStream(ctx);
+  } catch (error) {
+    ctx.environment.pending((async () => values.return?.())());
+    throw error;
   }
   if (type !== undefined && !response.hasHeader('content-type')) response.setHeader('content-type', type);
   response.statusCode = status;

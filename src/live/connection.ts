@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context, Kind } from '../core/context.js';
+import { timeOf } from '../core/deadline.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
@@ -187,14 +188,18 @@ export abstract class Connection {
   /** Ends the connection; what was sent before still arrives. */
   abstract close(code?: number, reason?: string): void;
 
-  /** Ends the connection at `date`, with 3000: the credentials that opened it are good until then. */
+  /**
+   * Ends the connection at `date`, with 3000: the credentials that opened it are good until then.
+   * @throws TypeError for what is not a valid Date
+   */
   expires(date: Date): void {
+    const time = timeOf(date);
     clearTimeout(this.#deadline);
     if (this.closed !== undefined) return;
     // A timer cannot wait longer than 2^31 - 1 milliseconds: a later deadline is looked at again.
-    const wait = Math.min(Math.max(date.getTime() - Date.now(), 0), 0x7fffffff);
+    const wait = Math.min(Math.max(time - Date.now(), 0), 0x7fffffff);
     this.#deadline = setTimeout(() => {
-      if (date.getTime() <= Date.now()) this.close(3000, 'expired');
+      if (time <= Date.now()) this.close(3000, 'expired');
       else this.expires(date);
     }, wait);
     this.#deadline.unref();
@@ -208,28 +213,35 @@ export abstract class Connection {
    * @throws HttpError what the middleware refused with; 403 for another user
    */
   async renew(headers: Readonly<IncomingHttpHeaders>): Promise<void> {
-    const { context, userId } = this;
+    const { context, userId, user } = this;
     const fresh = context.again(headers);
     try {
       await context.guard?.(fresh);
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
-      if (context.environment.userId(fresh) !== userId)
+      if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's");
+      if (context.environment.connections.isRevoked(fresh)) throw new HttpError(401, 'The session has ended');
     } catch (error) {
       this.close(closeCode(error), 'the credentials were refused');
       throw error;
     } finally {
       fresh.end();
     }
+    this.#mustBeOpen();
     context.adopt(fresh);
     clearTimeout(this.#deadline);
     if (fresh.deadline !== undefined) this.expires(fresh.deadline);
     context.environment.connections.renewed(this);
     // As at the handshake: known first, then read anew, so that a session that ends meanwhile is not missed.
     const { session } = fresh as { session: unknown };
-    if (!(session instanceof Session) || (await session.verify())) return;
+    if (!(session instanceof Session) || (await session.verify())) return this.#mustBeOpen();
     this.close(3000, 'the session has ended');
     throw new HttpError(401, 'The session has ended');
+  }
+
+  /** @throws HttpError 401 where the connection has ended while its credentials were renewed. */
+  #mustBeOpen(): void {
+    if (this.over) throw new HttpError(401, 'The connection has ended');
   }
 
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */

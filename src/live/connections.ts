@@ -5,7 +5,9 @@ import type { Broker, RevokeTarget } from './broker.js';
 import { closeReason } from './close-reason.js';
 import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
+import { Revocation } from './revocations.js';
 import { Session } from './session.js';
+import { mustBeId, type UserId } from './user-id.js';
 
 /** How many connections there may be. */
 export interface ConnectionLimits {
@@ -34,6 +36,7 @@ export class Connections implements Iterable<Connection> {
   /** Over, and not gone yet: their readers take nothing, the farewell included. */
   readonly #lingering = new Set<Connection>();
   #entries = 0;
+  #lastRevocation = new Revocation(undefined);
   #draining = false;
 
   /** @internal */
@@ -60,21 +63,34 @@ export class Connections implements Iterable<Connection> {
     return undefined;
   }
 
-  /** The connections of a user, by the user's id. */
-  of(userId: string): Connection[] {
-    return [...(this.#byUser.get(userId) ?? [])].flatMap(({ connection }) => connection ?? []);
+  /** The connections of a user, by the user's id or its text. */
+  of(userId: UserId): Connection[] {
+    return [...(this.#byUser.get(mustBeId(userId)) ?? [])].flatMap(({ connection }) => connection ?? []);
   }
 
   /** Sends a value to all connections of a user in this process; gives how many there are. */
-  send(userId: string, value: unknown): number {
-    const connections = this.of(userId);
+  send(userId: UserId, value: unknown): number {
+    const connections = this.of(userId).filter(({ kind }) => kind !== 'http');
     for (const connection of connections) connection.send(value);
     return connections.length;
   }
 
-  /** Ends the connections of a user or of a session, in all processes: 3000, or an `end` event. */
-  async revoke(target: RevokeTarget, reason = 'revoked'): Promise<void> {
-    await this.broker.revoke(target, reason);
+  /**
+   * Ends the connections of a user or of a session, in all processes: 3000 for sockets, an `end` event for streams;
+   * streamed responses are cut. What is about to open is refused with 401; who asks afterwards is decided anew.
+   */
+  async revoke(target: { user: UserId } | { session: string }, reason = 'revoked'): Promise<void> {
+    await this.broker.revoke('user' in target ? { user: mustBeId(target.user) } : target, reason);
+  }
+
+  /** @internal What an exchange holds while it may still open. */
+  get lastRevocation(): Revocation {
+    return this.#lastRevocation;
+  }
+
+  /** @internal Whether the user or the session of an exchange was revoked since the exchange began. */
+  isRevoked(ctx: Context): boolean {
+    return ctx.since?.hasSince(ctx.environment.userId(ctx), sessionOf(ctx)?.id) === true;
   }
 
   /**
@@ -85,7 +101,10 @@ export class Connections implements Iterable<Connection> {
     this.mustBeOpen();
     const { connections, connectionsPerUser, connectionsPerAddress } = this.limits;
     const user = ctx.environment.userId(ctx);
-    const session = ctx.session instanceof Session ? ctx.session.id : undefined;
+    if (user === undefined) ctx.environment.reportUnnamed(ctx);
+    const session = sessionOf(ctx);
+    if (ctx.since?.hasSince(user, session?.id) === true) throw new HttpError(401, 'The session has ended');
+    ctx.since = undefined;
     if (this.#entries >= connections) throw tooMany(503, 'Too many connections are open');
     const ofUser = user === undefined ? 0 : (this.#byUser.get(user)?.size ?? 0);
     if (ofUser >= connectionsPerUser) throw tooMany(429, 'The user has too many connections open');
@@ -94,10 +113,11 @@ export class Connections implements Iterable<Connection> {
     const ofAddress = address === undefined ? 0 : (this.#byAddress.get(address)?.size ?? 0);
     if (ofAddress >= connectionsPerAddress)
       throw tooMany(429, 'Too many connections are open from the address');
-    const entry = new Entry(user, session, address, this);
+    const entry = new Entry(user, session?.id, address, this);
+    entry.unwatch = session?.watch();
     this.#entries++;
     put(this.#byUser, user, entry);
-    put(this.#bySession, session, entry);
+    put(this.#bySession, entry.session, entry);
     put(this.#byAddress, address, entry);
     return entry;
   }
@@ -149,10 +169,13 @@ export class Connections implements Iterable<Connection> {
   renewed(connection: Connection): void {
     const { entry } = connection;
     if (!(entry instanceof Entry)) return;
-    const { session } = connection.context as { session: unknown };
+    const session = sessionOf(connection.context);
+    const { unwatch } = entry;
     take(this.#bySession, entry.session, entry);
-    entry.session = session instanceof Session ? session.id : undefined;
+    entry.session = session?.id;
+    entry.unwatch = session?.watch();
     put(this.#bySession, entry.session, entry);
+    unwatch?.();
   }
 
   /** @internal The entry is withdrawn, or its connection is over. */
@@ -162,12 +185,16 @@ export class Connections implements Iterable<Connection> {
       connectionClosed.publish({ connection });
     }
     this.#entries--;
+    entry.unwatch?.();
     take(this.#byUser, entry.user, entry);
     take(this.#bySession, entry.session, entry);
     take(this.#byAddress, entry.address, entry);
   }
 
   #revoked(target: RevokeTarget, reason: string): void {
+    const revocation = new Revocation(target);
+    this.#lastRevocation.next = revocation;
+    this.#lastRevocation = revocation;
     const entries = 'user' in target ? this.#byUser.get(target.user) : this.#bySession.get(target.session);
     for (const entry of Array.from(entries ?? [])) {
       entry.revoked = closeReason(reason);
@@ -181,6 +208,8 @@ class Entry implements Admission {
   revoked: string | undefined = undefined;
   /** Where its heart beats. */
   spoke: Set<Connection> | undefined = undefined;
+  /** Ends the watch over its session: the connection ends when the session does, used or not. */
+  unwatch: (() => void) | undefined = undefined;
 
   constructor(
     readonly user: string | undefined,
@@ -201,6 +230,11 @@ class Entry implements Admission {
     if (connection !== undefined) this.spoke?.delete(connection);
     index.forget(this);
   }
+}
+
+function sessionOf(ctx: Context): Session | undefined {
+  const { session } = ctx as { session: unknown };
+  return session instanceof Session && session.exists ? session : undefined;
 }
 
 function put(index: Map<string, Set<Entry>>, key: string | undefined, entry: Entry): void {

@@ -14,7 +14,8 @@ const SPREAD = 5_000;
  * not all come at once. In batches, so that what is in flight is answered in between.
  */
 export async function drain(connections: Iterable<Connection>, grace: number): Promise<void> {
-  const all = [...connections];
+  // A streamed response ends by itself, within the grace.
+  const all = [...connections].filter(({ kind }) => kind !== 'http');
   const spread = Math.min(SPREAD, Math.max(all.length * 2, 100));
   // However many there are, half of the grace is left for them to go.
   const pause = Math.min(PAUSE, (grace / 2) * (BATCH / Math.max(all.length, 1)));

@@ -127,11 +127,6 @@ export class SessionKeeper {
     this.#await(live);
   }
 
-  /** When the session ends, however much it is used. */
-  deadline({ record }: Live): Date {
-    return new Date(record.created + this.times.absolute);
-  }
-
   #inTurn<T>(live: Live, work: () => Promise<T>): Promise<T> {
     const turn = live.last.then(work, work);
     live.last = turn.catch(() => undefined);

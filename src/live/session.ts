@@ -83,6 +83,11 @@ export class Session<T extends object = Data> {
     return this.#live === undefined || (await this.#keeper.verify(this.#live));
   }
 
+  /** @internal Watches over its end, whoever uses it: its connections end then. The result ends the watch. */
+  watch(): (() => void) | undefined {
+    return this.#live === undefined ? undefined : this.#keeper.watch(this.#live);
+  }
+
   /** @internal The session was used: its idle time begins anew. */
   touch(): void {
     if (this.#live !== undefined) this.#keeper.touch(this.#live);

@@ -72,13 +72,7 @@ export function sessions(options: SessionOptions = {}): Middleware {
       },
     });
     ctx.session = session;
-    if (live !== undefined) {
-      if (ctx.kind !== 'http') {
-        ctx.expires(keeper.deadline(live));
-        ctx.defer(keeper.watch(live));
-      }
-      session.touch();
-    }
+    if (live !== undefined) session.touch();
     await next();
   };
 }

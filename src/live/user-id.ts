@@ -1,0 +1,23 @@
+/** What can name a user: `Connections`, limits and presence know it by its text. */
+export type UserId = string | number | bigint | { toString(): string };
+
+/**
+ * The text of a user's id; undefined for what names nobody: no id, NaN, and objects whose text does not tell one from
+ * another, such as plain ones, lists and bytes.
+ */
+export function idText(id: unknown): string | undefined {
+  if (typeof id === 'string') return id;
+  if (typeof id === 'bigint' || (typeof id === 'number' && !Number.isNaN(id))) return String(id);
+  if (typeof id !== 'object' || id === null || Array.isArray(id) || ArrayBuffer.isView(id)) return undefined;
+  const { toString } = id as { toString?: unknown };
+  return typeof toString !== 'function' || toString === Object.prototype.toString
+    ? undefined
+    : String((toString as () => unknown).call(id));
+}
+
+/** The text of the id that an application asks by. @throws TypeError for what names nobody. */
+export function mustBeId(id: unknown): string {
+  const text = idText(id);
+  if (text !== undefined) return text;
+  throw new TypeError('a user is named by a string, a number, a bigint or an object with its own toString()');
+}
