@@ -14,7 +14,7 @@ import { tended } from './tended.js';
 import type { Revocation } from '../live/revocations.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
-import { responseOn, SENT } from './upgrade-response.js';
+import { responseOn } from './upgrade-response.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
 export type Kind = 'http' | 'sse' | 'websocket';
@@ -98,12 +98,20 @@ export class Context {
     return this.#response instanceof ServerResponse && this.#response.headersSent;
   }
 
-  /** @internal The head is a 101: gives the response, if anybody has asked for one, and has it stand for sent. */
-  switchProtocols(head: IncomingMessage): ServerResponse | undefined {
-    const response = this.#response;
-    this.#response = SENT;
-    this.request = head;
-    return response instanceof ServerResponse ? response : undefined;
+  /** @internal The head is a 101: gives the response, if anybody has asked for one, and has `sent` stand for it. */
+  switchProtocols(
+    head: IncomingMessage,
+    sent: (response: ServerResponse | undefined) => ServerResponse,
+  ): ServerResponse | undefined {
+    const response = this.#response instanceof ServerResponse ? this.#response : undefined;
+    this.replace(head, sent(response));
+    return response;
+  }
+
+  /** @internal From now on these are the request and the response. */
+  replace(request: IncomingMessage, response: ServerResponse): void {
+    this.request = request;
+    this.#response = response;
   }
 
   get method(): string {

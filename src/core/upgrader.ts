@@ -16,6 +16,7 @@ import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
+import { carryFacts, sentResponse } from './express/facts.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
 import { inFlightOn } from './pipeline.js';
 import { NO_PARAMS } from './router.js';
@@ -57,21 +58,23 @@ export class Upgrader {
    */
   takes(request: IncomingMessage): boolean {
     try {
+      if (this.#hasOthers()) return true;
       return asksForWebSocket(request) && this.dispatcher.socketRoute(request) !== undefined;
     } catch {
       return true;
     }
   }
 
-  /** Takes a request that asks for an upgrade. What is not offered is ignored, and answered as plain HTTP. */
+  /**
+   * Takes a request that asks for an upgrade. What no route wants is left to the server's other listeners; where there
+   * are none, it is answered as plain HTTP.
+   */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Its reset may be about to be told, and without a listener that is an exception.
     if (!socket.writable) {
       socket.on('error', destroy);
       return this.connections.take(socket);
     }
-    const before = inFlightOn(socket);
-    if (before !== undefined) return this.#upgradeAfter(before, request, socket, head);
     let found: ReturnType<Dispatcher['socketRoute']>;
     let failure: unknown;
     try {
@@ -79,7 +82,11 @@ export class Upgrader {
     } catch (error) {
       failure = error;
     }
-    if (found === undefined && failure === undefined) return this.#ignore(request, socket, head);
+    const isOthers = found === undefined && failure === undefined;
+    if (isOthers && this.#hasOthers()) return;
+    const before = inFlightOn(socket);
+    if (before !== undefined) return this.#upgradeAfter(before, request, socket, head);
+    if (isOthers) return this.#ignore(request, socket, head);
     const { match, path = '/', search = '' } = found ?? {};
     if (found !== undefined) spellCanonically(request, path);
     const ctx = new Context(
@@ -100,6 +107,11 @@ export class Upgrader {
     if (!handshakes.has(ctx)) return;
     watchForEnd(socket);
     ctx.defer(() => handshakes.delete(ctx));
+  }
+
+  /** Whether the server has listeners for upgrades besides ours: a proxy's, say, or those of a development server. */
+  #hasOthers(): boolean {
+    return this.http.listenerCount('upgrade') > 1;
   }
 
   /** Written at once, it would go into an answer that is still on its way. */
@@ -134,7 +146,9 @@ export class Upgrader {
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
     unwatch(socket);
     const request = this.deflate !== false ? withDeflate(ctx.request) : ctx.request;
-    const response = ctx.switchProtocols(headOf(ctx.request));
+    const response = ctx.switchProtocols(carryFacts(ctx, headOf(ctx.request)), (response) =>
+      sentResponse(ctx, response),
+    );
     if (response !== undefined) {
       this.#fields.set(request, fieldsOf(response));
       response.detachSocket(socket as NetSocket);

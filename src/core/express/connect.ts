@@ -1,6 +1,7 @@
 import type { Middleware } from '../compose.js';
 import type { Context } from '../context.js';
 import { Disconnected, HttpError } from '../errors.js';
+import { CallResponse } from './call-response.js';
 import { requests, type ExpressRequest } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
@@ -27,7 +28,17 @@ function pass(
   const request = asExpress(ctx);
   const { response } = ctx;
   return new Promise((resolve, reject) => {
-    const ended = (): void => resolve();
+    const ended = (): void => {
+      if (!(response instanceof CallResponse)) return resolve();
+      try {
+        // `send` would be a message.
+        ctx.answer = response.result();
+        ctx.answered = true;
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    };
     const gone = (): void => (response.writableEnded ? resolve() : reject(new Disconnected()));
     response.once('finish', ended);
     response.once('close', gone);
@@ -50,6 +61,16 @@ function pass(
   });
 }
 
+/** After the head there are only calls, and each has a request and a response of its own. */
+function standIn(ctx: Context): void {
+  const { locals } = ctx.response as Partial<ExpressResponse>;
+  const request = Object.create(ctx.request) as ExpressRequest;
+  const response = new CallResponse(request);
+  ctx.replace(request, response);
+  responses.apply(response, ctx);
+  if (locals !== undefined) Object.assign((response as unknown as ExpressResponse).locals, locals);
+}
+
 /** Takes over a user or session that middleware has defined anew on the request, as cookie-session does. */
 function adopt(ctx: Context, request: ExpressRequest): void {
   for (const name of ['user', 'session'] as const) {
@@ -59,9 +80,10 @@ function adopt(ctx: Context, request: ExpressRequest): void {
 
 /** Gives Node's request and response what Express adds and its middleware asks for; once for an exchange. */
 function asExpress(ctx: Context): ExpressRequest {
+  if (requests.has(ctx.request, ctx)) return ctx.request as ExpressRequest;
+  if (ctx.headSent) standIn(ctx);
   const request = ctx.request as ExpressRequest;
   const response = ctx.response as ExpressResponse;
-  if (requests.has(request, ctx)) return request;
   requests.apply(request, ctx);
   responses.apply(response, ctx);
   request.res = response;

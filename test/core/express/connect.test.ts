@@ -9,7 +9,9 @@ import {
   Get,
   HttpError,
   Post,
+  Rpc,
   UseMiddleware,
+  WebSocket,
   type Context,
   type Middleware,
 } from 'coequal';
@@ -223,6 +225,26 @@ for (const door of doors) {
       });
     });
 
+    describe('what middleware puts on req and res.locals', () => {
+      it('is there in the method', async () => {
+        const middleware = connect((req: Express.Request, res: Express.Response, next: () => void) => {
+          Object.assign(req, { auth: { sub: 'ada' } });
+          res.locals.plan = 'paid';
+          next();
+        });
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me(@Ctx() ctx: Context) {
+            const { auth } = ctx.request as unknown as { auth: unknown };
+            return { auth, plan: (ctx.response as Express.Response).locals.plan as unknown };
+          }
+        }
+        const visit = await door.open(serve({ controllers: [Me], middleware: [middleware] }), '/me');
+        expect(await visit.value()).to.deep.equal({ auth: { sub: 'ada' }, plan: 'paid' });
+      });
+    });
+
     describe('passport', () => {
       /** An application that signs in by name and password, and keeps who it is in the session. */
       function club() {
@@ -380,3 +402,73 @@ for (const door of doors) {
     });
   });
 }
+
+describe('Express middleware of calls', () => {
+  const serve = servers();
+  type Handler = (req: Express.Request, res: Express.Response, next: () => void) => unknown;
+  const runs = (handler: Handler): Middleware => connect(handler);
+
+  @Controller('/calls')
+  @UseMiddleware(
+    runs((req, res, next) => {
+      Object.assign(req, { tenant: 'acme' });
+      res.locals.plan = 'paid';
+      next();
+    }),
+  )
+  class Calls {
+    @WebSocket()
+    open() {}
+
+    @Rpc('who', { concurrent: true })
+    @UseMiddleware(
+      runs((req, res, next) => {
+        res.locals.count = ((res.locals.count as number) ?? 0) + 1;
+        Object.assign(req, { count: ((req as { count?: number }).count ?? 0) + 1 });
+        setImmediate(next);
+      }),
+    )
+    who(@Ctx() ctx: Context) {
+      const { count, tenant } = ctx.request as unknown as { count: number; tenant: string };
+      return { count, tenant, ...(ctx.response as Express.Response).locals };
+    }
+
+    @Rpc('json')
+    @UseMiddleware(runs((_, res) => res.status(403).json({ reason: 'a plan is needed' })))
+    json() {}
+
+    @Rpc('text')
+    @UseMiddleware(runs((_, res) => res.sendStatus(401)))
+    text() {}
+
+    @Rpc('cached')
+    @UseMiddleware(runs((_, res) => res.json({ cached: true })))
+    cached() {}
+  }
+
+  async function call(method: string, times = 1): Promise<unknown[]> {
+    const socket = await serve({ controllers: [Calls] }).socket('/calls');
+    for (let id = 0; id < times; id++) socket.raw.send(JSON.stringify({ jsonrpc: '2.0', id, method }));
+    const answers: unknown[] = [];
+    while (answers.length < times) answers.push(await socket.json());
+    return answers;
+  }
+
+  it('have a request and a response of their own', async () => {
+    const answers = (await call('who', 3)) as { result: unknown }[];
+    const one = { count: 1, tenant: 'acme', plan: 'paid' };
+    expect(answers.map(({ result }) => result)).to.deep.equal([one, one, one]);
+  });
+
+  it('refuses a call by what it sends', async () => {
+    const [json] = (await call('json')) as [{ error: { code: number; data: object } }];
+    expect(json.error.code).to.equal(-32000);
+    expect(json.error.data).to.include({ status: 403, reason: 'a plan is needed' });
+    const [text] = (await call('text')) as [{ error: { data: object } }];
+    expect(text.error.data).to.include({ status: 401, detail: 'Unauthorized' });
+  });
+
+  it('answers a call by what it sends', async () => {
+    expect(await call('cached')).to.deep.equal([{ jsonrpc: '2.0', id: 0, result: { cached: true } }]);
+  });
+});

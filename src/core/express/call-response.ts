@@ -1,0 +1,66 @@
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import { HttpError } from '../errors.js';
+
+/** The response of one call: what middleware sends by it is kept, and becomes the result or the error of the call. */
+export class CallResponse extends ServerResponse {
+  readonly #chunks: Buffer[] = [];
+
+  constructor(request: IncomingMessage) {
+    super(request);
+    // There is nothing to write to; that it is over is known at once.
+    this.sendDate = false;
+  }
+
+  override write(...args: unknown[]): boolean {
+    if (!this.headersSent) this.writeHead(this.statusCode);
+    this.#keep(args[0], args[1]);
+    const callback = args.find((one) => typeof one === 'function') as (() => void) | undefined;
+    if (callback !== undefined) process.nextTick(callback);
+    return true;
+  }
+
+  override end(...args: unknown[]): this {
+    if (this.finished) return this;
+    if (!this.headersSent) this.writeHead(this.statusCode);
+    this.#keep(args[0], args[1]);
+    this.finished = true;
+    const callback = args.find((one) => typeof one === 'function') as (() => void) | undefined;
+    if (callback !== undefined) this.once('finish', callback);
+    process.nextTick(() => this.emit('finish'));
+    return this;
+  }
+
+  override flushHeaders(): void {
+    if (!this.headersSent) this.writeHead(this.statusCode);
+  }
+
+  /** What was sent, as the result of the call. @throws HttpError for a status of 400 and above. */
+  result(): unknown {
+    const text = Buffer.concat(this.#chunks).toString();
+    const type = String(this.getHeader('content-type') ?? '');
+    const value: unknown = /[/+]json\b/.test(type) ? parsed(text) : text;
+    const { statusCode: status } = this;
+    if (status < 400) return value === '' ? undefined : value;
+    const shown = status > 599 ? 500 : status;
+    if (typeof value === 'string')
+      throw new HttpError(shown, /^text\/plain\b/.test(type) ? value : undefined);
+    throw new HttpError(shown, undefined, { extensions: { ...(value as object) } });
+  }
+
+  #keep(chunk: unknown, encoding: unknown): void {
+    if (typeof chunk === 'string') {
+      this.#chunks.push(
+        Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8'),
+      );
+    } else if (chunk instanceof Uint8Array) this.#chunks.push(Buffer.from(chunk));
+  }
+}
+
+/** What is no JSON after all is text. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
