@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { HttpError } from '../core/errors.js';
+import { recordsOf, type SessionRecords } from './session-records.js';
 import type { SessionRecord, SessionStore } from './session-store.js';
 
 /** One session that exchanges of this process use: all of them see the same. */
@@ -15,6 +17,9 @@ export interface Live {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** How often a write is made anew on what another process has written meanwhile. */
+const TRIES = 20;
+
 /** Times of a session, in milliseconds. */
 export interface SessionTimes {
   idle: number;
@@ -30,18 +35,22 @@ export class SessionKeeper {
     if (this.#lives.get(key)?.deref() === undefined) this.#lives.delete(key);
   });
 
+  readonly #records: SessionRecords;
+
   constructor(
-    private readonly store: SessionStore,
+    store: SessionStore,
     private readonly times: SessionTimes,
     private readonly revoke: (key: string, reason: string) => Promise<void>,
-  ) {}
+  ) {
+    this.#records = recordsOf(store);
+  }
 
   /** The session of a token; undefined where there is none, whatever the reason. */
   async find(token: string): Promise<Live | undefined> {
     const key = keyOf(token);
     const known = this.#lives.get(key)?.deref();
     const writes = known?.writes;
-    const record = await this.store.get(key);
+    const record = await this.#records.get(key);
     if (record === undefined || this.#isOver(record)) {
       if (known !== undefined) known.ended = true;
       return undefined;
@@ -57,16 +66,28 @@ export class SessionKeeper {
     const token = randomBytes(32).toString('base64url');
     const now = Date.now();
     const live = this.#keep(keyOf(token), { data, created: now, seen: now });
-    await this.#write(live, live.record);
+    await this.#records.create(live.key, live.record, this.#lifetime(live.record));
     return { token, live };
   }
 
   update(live: Live, change: (data: Record<string, unknown>) => void): Promise<void> {
     return this.#inTurn(live, async () => {
-      const record = await this.store.get(live.key);
-      if (live.ended || record === undefined) throw new Error('the session has ended');
-      change(record.data);
-      await this.#write(live, this.times.rolling ? { ...record, seen: Date.now() } : record);
+      let tries = 0;
+      for (; tries < TRIES; tries++) {
+        const record = await this.#records.get(live.key);
+        if (live.ended || record === undefined) break;
+        change(record.data);
+        if (this.times.rolling) record.seen = Date.now();
+        const written = await this.#records.replace(live.key, record, this.#lifetime(record));
+        if (written === 'ended') break;
+        if (written === 'changed') continue;
+        live.record = record;
+        live.writes++;
+        return;
+      }
+      throw tries === TRIES
+        ? new Error(`the session could not be written: others wrote to it ${TRIES} times meanwhile`)
+        : new HttpError(401, 'The session has ended');
     });
   }
 
@@ -74,14 +95,14 @@ export class SessionKeeper {
   async end(live: Live, reason: string): Promise<void> {
     live.ended = true;
     await this.#inTurn(live, async () => {
-      await this.store.delete(live.key);
+      await this.#records.end(live.key, Math.max(1, live.record.created + this.times.absolute - Date.now()));
     });
     await this.revoke(live.key, reason);
   }
 
   async verify(live: Live): Promise<boolean> {
     if (live.ended) return false;
-    const record = await this.store.get(live.key);
+    const record = await this.#records.get(live.key);
     return record !== undefined && !live.ended && !this.#isOver(record);
   }
 
@@ -120,7 +141,7 @@ export class SessionKeeper {
   /** The session may have been used meanwhile, by another process too: the store knows. */
   async #expire(live: Live): Promise<void> {
     const { writes } = live;
-    const record = await this.store.get(live.key);
+    const record = await this.#records.get(live.key);
     if (live.ended || live.watchers === 0) return;
     if (record === undefined || this.#isOver(record)) return this.end(live, 'expired');
     if (live.writes === writes) live.record = record;
@@ -133,10 +154,8 @@ export class SessionKeeper {
     return turn;
   }
 
-  async #write(live: Live, record: SessionRecord): Promise<void> {
-    await this.store.set(live.key, record, Math.max(1, this.#end(record) - Date.now()));
-    live.record = record;
-    live.writes++;
+  #lifetime(record: SessionRecord): number {
+    return Math.max(1, this.#end(record) - Date.now());
   }
 
   /** When the session ends if nobody uses it any more. */

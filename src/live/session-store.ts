@@ -6,6 +6,8 @@ export interface SessionRecord {
   created: number;
   /** When it was last used. */
   seen: number;
+  /** How often it was written, where the store has `update`. */
+  version?: number;
 }
 
 /** Where sessions are kept; any Keyv store fits. Keys are hashes: who reads the store can sign in as nobody. */
@@ -14,6 +16,12 @@ export interface SessionStore {
   /** @param lifetime milliseconds after which the store may forget it */
   set(key: string, record: SessionRecord, lifetime: number): unknown;
   delete(key: string): unknown;
+  /**
+   * Compare-and-set, for stores that can: writes the record only if the one that the store holds has that `version`, and
+   * says whether it did. A record that is not there has none. Without it, processes that write to one session at once may
+   * lose one another's values; a session that has ended stays ended either way.
+   */
+  update?(key: string, version: number, record: SessionRecord, lifetime: number): Promise<boolean> | boolean;
 }
 
 /** How often the store in memory looks for what has expired. */
@@ -41,6 +49,13 @@ export class MemoryStore implements SessionStore {
     if (now - this.#swept < SWEEP) return;
     this.#swept = now;
     for (const [other, { expires }] of this.#records) if (expires <= now) this.#records.delete(other);
+  }
+
+  update(key: string, version: number, record: SessionRecord, lifetime: number): boolean {
+    const current = this.get(key);
+    if (current === undefined || current.version !== version) return false;
+    this.set(key, record, lifetime);
+    return true;
   }
 
   delete(key: string): void {

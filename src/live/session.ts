@@ -58,15 +58,22 @@ export class Session<T extends object = Data> {
   }
 
   /**
-   * Gives the session a new id, at every change of who it belongs to: an id that was planted is worth nothing.
+   * Begins an empty session with a new id, at every change of who it belongs to: an id that was planted is worth nothing,
+   * and what was proven for one user does not hold for the next. The old session ends.
+   *
+   * @param options.keep names of the values that the new session holds, too: `['cart']`
    * @throws Error where the head is sent: no cookie can be set. The session stays as it was then.
    */
-  async regenerate(): Promise<void> {
+  async regenerate({ keep = [] }: { keep?: readonly (keyof T & string)[] } = {}): Promise<void> {
+    if (!Array.isArray(keep))
+      throw new TypeError("regenerate({ keep }) takes a list of names, such as ['cart']");
     this.#mustBeSettable();
     const live = this.exists ? this.#live : undefined;
     await this.destroy('signed in anew');
     // Only now: writes that were under way have been waited for, and belong to the new session too.
-    await this.#begin({ ...live?.record.data });
+    const data = live?.record.data ?? {};
+    const kept = keep.filter((name) => Object.hasOwn(data, name)).map((name) => [name, data[name]] as const);
+    await this.#begin(Object.fromEntries(kept));
   }
 
   /** Ends the session, and with it its sockets and streams. */

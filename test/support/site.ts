@@ -50,7 +50,12 @@ export class Shelf implements SessionStore {
 
   /** What is kept, as it is: there is one session. */
   only(): SessionRecord {
-    return JSON.parse([...this.records.values()][0] ?? '') as SessionRecord;
+    return JSON.parse(this.records.get(this.keys[0] ?? '') ?? '') as SessionRecord;
+  }
+
+  /** The keys of the sessions that have not ended: what ended has left a mark. */
+  get keys(): string[] {
+    return [...this.records.keys()].filter((key) => !key.endsWith('.ended'));
   }
 
   /** Makes all sessions older, as if the time had passed. */
@@ -83,7 +88,7 @@ export class Site {
 
   @Post('/sign-in')
   async signIn(@Session() session: Session<Held>) {
-    await session.regenerate();
+    await session.regenerate({ keep: ['cart', 'count'] });
     await session.set('user', { id: 'ada' });
     return { id: session.id, cart: session.get('cart') };
   }

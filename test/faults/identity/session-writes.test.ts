@@ -28,7 +28,7 @@ class Counters {
     await session.set('begun', 1);
   }
   @Post('/sign-in') async signIn(@Session() session: Session<Counts>) {
-    const done = session.regenerate();
+    const done = session.regenerate({ keep: ['begun', 'request'] });
     journal.note('signing in');
     await done;
   }
