@@ -5,6 +5,7 @@ import { container as globalContainer, type DependencyContainer } from 'tsyringe
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import { Heartbeat } from '../live/heartbeat.js';
+import { LocalBroker } from '../live/local-broker.js';
 import { audit } from './audit.js';
 import { closeWithin } from './closing.js';
 import { compileController, type CompiledRoute } from './compile.js';
@@ -166,7 +167,7 @@ export class App {
 
   /** What is open and waits now, and what was counted since the start. */
   stats(): Stats {
-    const { connections, channels, counters } = this.#environment;
+    const { connections, channels, counters, broker } = this.#environment;
     const { published, dropped, conflated } = channels.topics.counters;
     const open = { sse: 0, websocket: 0 };
     let buffered = 0;
@@ -180,6 +181,7 @@ export class App {
       inFlight: { exchanges: this.#dispatcher.inFlight.size, handshakes: this.#dispatcher.handshakes.size },
       messages: { in: counters.messagesIn, out: counters.messagesOut, published, dropped, conflated },
       channels: channels.topics.size,
+      history: broker instanceof LocalBroker ? broker.history : { bytes: 0, channels: 0 },
     };
   }
 
@@ -221,6 +223,7 @@ export class App {
       logger,
     });
     this.#heartbeat.stop();
+    this.#environment.backlog.stop();
     inFlight.stop();
     handshakes.stop();
     const works = this.#onClose?.reverse() ?? [];

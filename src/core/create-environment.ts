@@ -1,3 +1,4 @@
+import { Backlog } from '../live/backlog.js';
 import { Channels } from '../live/channels.js';
 import { Connections } from '../live/connections.js';
 import type { Heartbeat } from '../live/heartbeat.js';
@@ -20,17 +21,19 @@ export function createEnvironment(
   pending: (work: Promise<unknown>) => void,
   server: () => KeepAlive,
 ): Environment {
-  const { origins = 'same-origin', trustProxy, userId, broker = new LocalBroker() } = options;
+  const { origins = 'same-origin', trustProxy, userId, broker } = options;
   const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
+  const carrier = broker ?? new LocalBroker(Date.now, limits.history);
   return {
     logger,
     limits,
     timeouts: { ...TIMEOUTS, ...options.timeouts },
     origins: originRule(origins, 'createApp'),
-    broker,
-    channels: new Channels(broker, (err) => logger.error({ err }, 'a channel failed')),
-    connections: new Connections(heartbeat, broker, limits),
+    broker: carrier,
+    channels: new Channels(carrier, (err) => logger.error({ err }, 'a channel failed'), limits.value),
+    connections: new Connections(heartbeat, carrier, limits),
+    backlog: new Backlog(limits),
     counters: new Counters(),
     get server() {
       return server();

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from './context.js';
 import type { HttpError } from './errors.js';
+import type { Backlog } from '../live/backlog.js';
 import type { Broker } from '../live/broker.js';
 import type { Channels } from '../live/channels.js';
 import type { Connections } from '../live/connections.js';
@@ -22,6 +23,8 @@ export interface Environment {
   /** Node's server, as it is set now. */
   readonly server: KeepAlive;
   readonly connections: Connections;
+  /** The readers for whom much waits. */
+  readonly backlog: Backlog;
   /** By which id the user of an exchange is known; undefined for nobody. */
   userId(context: Context): string | undefined;
   /** Logs that the user of an exchange, which is about to open a connection, cannot be named. */

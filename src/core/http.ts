@@ -48,7 +48,8 @@ function decide(ctx: Context, value: unknown, status: number | undefined): unkno
   if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
   if (value === undefined) return undefined;
   // A request of a channel is a request of what it has kept.
-  if (value instanceof Channel) return value.history().then((kept) => ctx.send(kept));
+  if (value instanceof Channel)
+    return value.newest(ctx.environment.limits.buffered).then((kept) => ctx.send(kept));
   // Its values are taken after the head, and still in the asynchronous context that the middleware has made.
   if (typeof value === 'object' && value !== null && isAsyncIterable(value)) ctx.bind();
   ctx.send(value);

@@ -2,6 +2,7 @@ import type { DependencyContainer } from 'tsyringe';
 import type { PerMessageDeflateOptions } from 'ws';
 import type { Context } from './context.js';
 import type { Broker } from '../live/broker.js';
+import type { BacklogLimits } from '../live/backlog.js';
 import type { ConnectionLimits } from '../live/connections.js';
 import type { UserId } from '../live/user-id.js';
 import type { Class } from './injection.js';
@@ -12,7 +13,7 @@ import { ConfigurationError } from './errors.js';
 import { originRule, type OriginPolicy } from './origins.js';
 
 /** Bounds on what a client may send. Sizes are bytes. */
-export interface Limits extends ConnectionLimits {
+export interface Limits extends ConnectionLimits, BacklogLimits {
   /** The body of a request: 1 MiB. More is a 413. */
   body: number;
   /** One WebSocket message: 64 KiB. More closes the socket with 1009. */
@@ -25,8 +26,14 @@ export interface Limits extends ConnectionLimits {
   query: number;
   /** Upgrades whose middleware still runs: 1,000. Further ones are a 503. */
   handshakes: number;
-  /** What may wait in memory for one slow reader: 1 MiB. */
+  /** What may wait in memory for one reader that takes nothing: 1 MiB. */
   buffered: number;
+  /** What may wait for all readers together: 64 MiB. Those that have taken nothing for the longest are given up first. */
+  bufferedTotal: number;
+  /** One value as it is sent: 16 MiB. More is the sender's error, and reaches nobody. */
+  value: number;
+  /** What the histories of all channels keep together: 64 MiB. The channel that was quiet for the longest goes first. */
+  history: number;
 }
 
 /** Times in milliseconds. */
@@ -92,6 +99,9 @@ export const LIMITS: Limits = {
   query: 1_000,
   handshakes: 1_000,
   buffered: 1_048_576,
+  bufferedTotal: 67_108_864,
+  value: 16_777_216,
+  history: 67_108_864,
   connections: Infinity,
   connectionsPerUser: Infinity,
   connectionsPerAddress: Infinity,

@@ -7,7 +7,8 @@ import { isA, isAbort, problem, type HttpError } from './errors.js';
 import { copyFields, isNodeStream, isResponse, valuesOf, type ForeignResponse } from './forwarded.js';
 import { pump } from './pump.js';
 import { Response as Answer } from './response.js';
-import { eventStream, json } from '../live/format.js';
+import { eventStream } from '../live/format.js';
+import { json } from '../live/json-text.js';
 import { Message, messageOf } from '../live/message.js';
 import { tended } from './tended.js';
 

@@ -1,5 +1,6 @@
-import { json } from '../live/format.js';
 import { isResponse } from '../live/client-calls.js';
+import { tooLarge } from '../live/frame.js';
+import { json } from '../live/json-text.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
@@ -33,6 +34,9 @@ const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 const SERVER_ERROR = -32000;
+
+/** What the header of a frame adds to a message, at the most. */
+const FRAME = 10;
 
 const MAX_BATCH = 100;
 /** Calls of one socket that may overlap; with more of them the next message waits. */
@@ -74,7 +78,12 @@ export class Calls {
       const answer = await this.#call(socket, request, true);
       if (answer !== undefined) answers.push(this.#text(socket, answer));
     }
-    if (answers.length > 0) socket.answer(`[${answers.join()}]`);
+    if (answers.length === 0) return;
+    try {
+      socket.answer(fitting(socket, `[${answers.join()}]`));
+    } catch (error) {
+      this.#send(socket, errorAnswer(socket.context, null, error));
+    }
   }
 
   /** Runs one call. Undefined for a notification, and for a call that answers later, when others overlap it. */
@@ -135,14 +144,23 @@ export class Calls {
     if (answer !== undefined) socket.answer(this.#text(socket, answer));
   }
 
-  /** The JSON of an answer; of an error, where its result has none. */
+  /** The JSON of an answer; of an error, where its result has none or is too large to be sent. */
   #text(socket: Socket, answer: Answer): string {
     try {
-      return json(answer);
+      return fitting(socket, json(answer));
     } catch (error) {
       return json(errorAnswer(socket.context, answer.id, error));
     }
   }
+}
+
+/** @throws RangeError for text that is too large to be sent. */
+function fitting(socket: Socket, text: string): string {
+  const { value } = socket.context.environment.limits;
+  if (text.length * 3 + FRAME <= value) return text;
+  const bytes = Buffer.byteLength(text) + FRAME;
+  if (bytes > value) throw tooLarge(bytes, value);
+  return text;
 }
 
 function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {

@@ -20,4 +20,6 @@ export interface Stats {
   messages: { in: number; out: number; published: number; dropped: number; conflated: number };
   /** Channels that somebody reads in this process. */
   channels: number;
+  /** What the histories in this process keep: bytes of memory, about, and of how many channels. */
+  history: { bytes: number; channels: number };
 }

@@ -54,6 +54,18 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
     return messages.map(({ value }) => value as T);
   }
 
+  /** @internal The newest of what the channel has kept, oldest first: as many as are no more than so many bytes of JSON. */
+  async newest(bytes: number): Promise<T[]> {
+    const kept = await this.history();
+    let [first, room] = [kept.length, bytes];
+    while (first > 0) {
+      room -= Buffer.byteLength(JSON.stringify(kept[first - 1]) ?? '') + 1;
+      if (room < 0) break;
+      first--;
+    }
+    return kept.slice(first);
+  }
+
   /** Users who read the channel, each once; empty unless the definition has a `presence`. */
   async members(): Promise<Member[]> {
     return await this.#topics.broker.members(presenceTopic(this.name));

@@ -11,8 +11,8 @@ export class Channels {
   /** @internal */ readonly topics: Topics;
 
   /** @internal */
-  constructor(broker: Broker, report: (error: unknown) => void) {
-    this.topics = new Topics(broker, report);
+  constructor(broker: Broker, report: (error: unknown) => void, most?: number) {
+    this.topics = new Topics(broker, report, most);
   }
 
   /**

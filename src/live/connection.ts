@@ -6,10 +6,11 @@ import { timeOf } from '../core/deadline.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
-import { joined, type Frame } from './frame.js';
+import { joined, tooLarge, type Frame } from './frame.js';
 import { Message } from './message.js';
 import { Session } from './session.js';
 import type { Publication } from './publication.js';
+import { bytesAccepted, bytesReceived, isBlocked } from './tcp-progress.js';
 import { flushSoon } from './turn.js';
 
 /** Why a connection ended: a close code of RFC 6455, for streams too. */
@@ -22,12 +23,18 @@ export interface CloseReason {
 export interface Follower {
   /** The reader has caught up, as `notify` has asked for. */
   drained?(connection: Connection): void;
+  /** The reader takes nothing. True if what waits for it beyond its limit is dropped instead of the reader. */
+  stalled?(connection: Connection): boolean;
   /** The connection is over. */
   closed(connection: Connection): void;
 }
 
 /** From how many waiting bytes on a reader counts as behind; from half of `limits.buffered` on where that is less. */
 const HIGH_WATER = 65_536;
+
+/** Bytes a second that count as a slow line, and what our own ping has. */
+const SLOW_LINE = 4_000;
+const PING_BYTES = 2;
 
 const READY: Promise<void> = Promise.resolve();
 
@@ -52,6 +59,12 @@ export abstract class Connection {
   #id: string | undefined = undefined;
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
+  /** At the last heartbeat: bytes that had come, bytes that the system had accepted, and whether more waited. */
+  #receivedAtBeat = 0;
+  #takenAtBeat = 0;
+  #blockedAtBeat = false;
+  /** Bytes that may still be on their way to the peer although the system has accepted them. */
+  #underway = 0;
   #ready = false;
   #corked = false;
   /** Whether somebody is to be told when the reader has caught up, and whether that is waited for already. */
@@ -109,12 +122,24 @@ export abstract class Connection {
     return Math.min(HIGH_WATER, this.#limit / 2);
   }
 
-  /** @internal How many bytes may wait for a reader on top of those with which it is behind. */
-  get room(): number {
-    return this.#limit - this.highWater;
+  /** @internal How many bytes the reader has taken so far. */
+  taken(): number {
+    return bytesAccepted(this.sink);
   }
 
-  /** How many bytes may wait for the reader. */
+  /** @internal Whether it is the reader that holds up what waits. */
+  blocked(): boolean {
+    return isBlocked(this.sink);
+  }
+
+  /** @internal The reader takes nothing: its policies drop what waits beyond its limit, or it is given up. */
+  stalled(): void {
+    let dropped = false;
+    for (const follower of this.#following()) if (follower.stalled?.(this) === true) dropped = true;
+    if (!dropped) this.overflow();
+  }
+
+  /** How many bytes may wait for the reader while it takes nothing. */
   get #limit(): number {
     return this.context.environment.limits.buffered;
   }
@@ -131,12 +156,16 @@ export abstract class Connection {
 
   /**
    * Sends a value: an event, or a message. False says that the reader is behind.
-   * A reader for whom more than `limits.buffered` waits is given up: 1013, or the end of the stream.
-   * @throws TypeError for a value that has no JSON form.
+   * A reader that takes nothing while more than `limits.buffered` waits for it is given up: 1013, or the end of the
+   * stream.
+   * @throws TypeError for a value that has no JSON form; RangeError for one of more than `limits.value` bytes.
    */
   send(value: unknown): boolean {
     if (this.over) return false;
-    return this.write(this.format.frame(this.payloadOf(value)));
+    const frame = this.format.frame(this.payloadOf(value));
+    const { limits } = this.context.environment;
+    if (frame.length > limits.value) throw tooLarge(frame.length, limits.value);
+    return this.write(frame);
   }
 
   protected payloadOf(value: unknown): string | Uint8Array {
@@ -149,12 +178,12 @@ export abstract class Connection {
     if (frame !== undefined) this.write(frame);
   }
 
-  /** @internal Delivers where the reader keeps up, and cannot be overflown by it. False says that it was not sent. */
+  /** @internal Delivers where the reader keeps up. False says that it was not sent. */
   offer(publication: Publication): boolean {
     const frame = publication.frame(this.format);
     if (frame === undefined || this.over) return true;
-    if (this.behind || frame.length > this.room) return false;
-    this.#gather(frame);
+    if (this.behind) return false;
+    this.write(frame);
     return true;
   }
 
@@ -248,12 +277,17 @@ export abstract class Connection {
   write(frame: Frame): boolean {
     if (this.over) return false;
     const queued = this.queued + frame.length;
-    if (queued > this.#limit) {
-      this.overflow();
-      return false;
-    }
+    const isBehind = queued >= this.highWater;
+    if (isBehind && !this.grows(frame.length, queued)) return false;
     this.#gather(frame);
-    return queued < this.highWater;
+    return !isBehind;
+  }
+
+  /** More than a little will wait for the reader. False says that it is given up. */
+  protected grows(bytes: number, queued: number): boolean {
+    if (this.context.environment.backlog.grows(this, bytes, queued + this.held)) return true;
+    if (!this.over) this.overflow();
+    return false;
   }
 
   #gather(frame: Frame): void {
@@ -305,7 +339,27 @@ export abstract class Connection {
   }
 
   /** @internal A sign of life is asked for; false says that none came since the last time. */
-  abstract beat(): boolean;
+  abstract beat(interval: number): boolean;
+
+  /**
+   * Whether the peer has shown a sign of life since the last heartbeat, `interval` milliseconds ago: bytes have come, or
+   * of those that waited some were taken. Our own pings do not count: the system accepts what little there is for a
+   * peer that is gone, too. What it has accepted of a large message takes its time on a slow line, and an answer to a
+   * ping behind it likewise.
+   */
+  protected progressed(interval: number): boolean {
+    const { sink } = this;
+    const [received, taken, blocked] = [bytesReceived(sink), bytesAccepted(sink), isBlocked(sink)];
+    const accepted = taken - this.#takenAtBeat;
+    const heard = received !== this.#receivedAtBeat;
+    const sent = heard ? accepted : this.#underway + accepted;
+    this.#underway = Math.max(0, sent - PING_BYTES - (SLOW_LINE * interval) / 1_000);
+    const progressed = heard || (this.#blockedAtBeat && accepted > 0) || (!blocked && this.#underway > 0);
+    this.#receivedAtBeat = received;
+    this.#takenAtBeat = taken;
+    this.#blockedAtBeat = blocked;
+    return progressed;
+  }
 
   /** @internal The connection is cut, without a farewell. */
   abstract terminate(): void;

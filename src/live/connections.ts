@@ -5,6 +5,8 @@ import type { Broker, RevokeTarget } from './broker.js';
 import { closeReason } from './close-reason.js';
 import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
+import { messageOf } from './message.js';
+import { Publication } from './publication.js';
 import { Revocation } from './revocations.js';
 import { Session } from './session.js';
 import { mustBeId, type UserId } from './user-id.js';
@@ -43,7 +45,7 @@ export class Connections implements Iterable<Connection> {
   constructor(
     private readonly heartbeat: Heartbeat,
     private readonly broker: Broker,
-    private readonly limits: ConnectionLimits,
+    private readonly limits: ConnectionLimits & { readonly value: number },
   ) {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));
   }
@@ -68,10 +70,18 @@ export class Connections implements Iterable<Connection> {
     return [...(this.#byUser.get(mustBeId(userId)) ?? [])].flatMap(({ connection }) => connection ?? []);
   }
 
-  /** Sends a value to all connections of a user in this process; gives how many there are. */
+  /**
+   * Sends a value to all connections of a user in this process; gives how many there are.
+   * @throws what an encoder has thrown; connections of other formats have received the value. RangeError for a value
+   * of more than `limits.value` bytes: nobody has received it.
+   */
   send(userId: UserId, value: unknown): number {
     const connections = this.of(userId).filter(({ kind }) => kind !== 'http');
-    for (const connection of connections) connection.send(value);
+    const publication = new Publication(messageOf(value), this.limits.value);
+    if (!publication.isTooLarge(connections)) {
+      for (const connection of connections) connection.deliver(publication);
+    }
+    if (publication.failure !== undefined) throw publication.failure.error;
     return connections.length;
   }
 

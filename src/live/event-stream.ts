@@ -87,7 +87,12 @@ export class EventStream extends Connection {
     response.once('close', () => clearTimeout(cut));
   }
 
-  override beat(): boolean {
+  override beat(interval: number): boolean {
+    const waits = this.blocked();
+    // A stream says nothing by itself: only one that takes none of what waits is known to be gone.
+    if (this.progressed(interval) || !waits) this.alive = true;
+    else if (!this.alive) return false;
+    else this.alive = false;
     this.write(HEARTBEAT_COMMENT);
     return true;
   }

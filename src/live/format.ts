@@ -1,5 +1,6 @@
 import type { Codec } from '../core/metadata.js';
-import { binaryFrame, textFrame, type Frame } from './frame.js';
+import { binaryFrame, shared, textFrame, type Frame } from './frame.js';
+import { json } from './json-text.js';
 import { Message } from './message.js';
 
 /** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
@@ -18,14 +19,19 @@ export const eventStream: Format = {
   plain: (value) => fields(new Message(value)),
   frame(payload) {
     if (typeof payload !== 'string') return Buffer.from(payload);
-    return Buffer.byteLength(payload) === payload.length ? payload : Buffer.from(payload);
+    return Buffer.byteLength(payload) === payload.length ? shared(payload) : Buffer.from(payload);
   },
 };
 
 /** A comment, which keeps proxies from taking a quiet stream for a dead one. */
 export const HEARTBEAT_COMMENT: Frame = ':\n\n';
 
-const bare = bareBy(json);
+/** The JSON that measuring a message for its history has made is not made again. */
+const bare: Format = {
+  payload: (message) => (isPlain(message.value) ? message.value : message.json),
+  plain: (value) => (isPlain(value) ? value : json(value)),
+  frame: messageFrame,
+};
 const bareByCodec = new WeakMap<Codec, Format>();
 
 /** Bare values on a socket: text as text, bytes as bytes, all else by the codec. Routes of one codec share one. */
@@ -46,13 +52,6 @@ export const eventObjects: Format = {
   frame: messageFrame,
 };
 
-/** JSON text of a value. @throws TypeError where a value has none, a function, say. */
-export function json(value: unknown): string {
-  const text = JSON.stringify(value) as string | undefined;
-  if (text === undefined) throw new TypeError(`a ${typeof value} cannot be sent: it has no JSON form`);
-  return text;
-}
-
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === undefined) return '';
@@ -66,18 +65,23 @@ function lines(text: string): string {
   return text.includes('\n') || text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\ndata: ') : text;
 }
 
-function fields({ value, event, id, retry }: Message): string {
+function fields(message: Message): string {
+  const { value, event, id, retry } = message;
   let text = '';
   if (event !== undefined) text += `event: ${event}\n`;
   if (id !== undefined) text += `id: ${id}\n`;
   if (retry !== undefined) text += `retry: ${retry}\n`;
-  if (value !== undefined || event !== undefined || text === '') text += `data: ${lines(textOf(value))}\n`;
+  if (value !== undefined || event !== undefined || text === '')
+    text += `data: ${lines(typeof value === 'object' && !isPlain(value) ? message.json : textOf(value))}\n`;
   return `${text}\n`;
 }
 
+function isPlain(value: unknown): value is string | Uint8Array {
+  return typeof value === 'string' || value instanceof Uint8Array;
+}
+
 function bareBy(encode: (value: unknown) => string | Uint8Array): Format {
-  const plain = (value: unknown): string | Uint8Array =>
-    typeof value === 'string' || value instanceof Uint8Array ? value : encode(value);
+  const plain = (value: unknown): string | Uint8Array => (isPlain(value) ? value : encode(value));
   return { payload: ({ value }) => plain(value), plain, frame: messageFrame };
 }
 

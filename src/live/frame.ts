@@ -7,6 +7,9 @@ export type Frame = string | Buffer;
 const TEXT = 0x81;
 const BINARY = 0x82;
 
+/** From so many bytes on text is bytes, too: the system would make a copy of a string for each socket that it waits on. */
+const LARGE = 65_536;
+
 /** An empty ping, RFC 6455 section 5.5.2. */
 export const PING: Frame = '\x89\x00';
 
@@ -16,9 +19,22 @@ let last: { frames: readonly Frame[]; joined: Frame | readonly Frame[] } = { fra
 /** Frames as they are written in one go: one string where all of them are strings. */
 export function joined(frames: readonly Frame[]): Frame | readonly Frame[] {
   if (!isSame(frames, last.frames)) {
-    last = { frames, joined: frames.every((frame) => typeof frame === 'string') ? frames.join('') : frames };
+    last = {
+      frames,
+      joined: frames.every((frame) => typeof frame === 'string') ? shared(frames.join('')) : frames,
+    };
   }
   return last.joined;
+}
+
+/** Latin1 text as it is best shared by many sockets. */
+export function shared(text: string): Frame {
+  return text.length > LARGE ? Buffer.from(text, 'latin1') : text;
+}
+
+/** What the sender of too large a value is told. */
+export function tooLarge(bytes: number, most: number): RangeError {
+  return new RangeError(`a value of ${bytes} bytes cannot be sent: limits.value allows ${most}`);
 }
 
 function isSame(frames: readonly Frame[], others: readonly Frame[]): boolean {

@@ -33,7 +33,7 @@ export class Heartbeat {
 
   #beat(): void {
     for (const connection of this.#spokes[this.#turn++ % SPOKES] ?? []) {
-      if (!connection.beat()) connection.terminate();
+      if (!connection.beat(this.interval)) connection.terminate();
     }
   }
 }

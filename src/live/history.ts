@@ -1,5 +1,4 @@
-import { json } from './format.js';
-import { Message } from './message.js';
+import type { Message } from './message.js';
 
 /** How much a channel keeps. Whichever bound is met first holds. */
 export interface HistoryBounds {
@@ -17,6 +16,9 @@ interface Kept {
   readonly bytes: number;
   readonly at: number;
 }
+
+/** What a kept message costs beside its value, in bytes. */
+const OVERHEAD = 200;
 
 /** The last messages of one channel, within its bounds. */
 export class History {
@@ -37,14 +39,28 @@ export class History {
     return this.gone;
   }
 
+  /** Bytes of memory, about. */
+  get weight(): number {
+    return this.#bytes + (this.#kept.length - this.#head) * OVERHEAD;
+  }
+
+  /** The offset of the newest message. */
+  get last(): number {
+    return this.#kept.at(-1)?.offset ?? this.gone;
+  }
+
+  /** Forgets the oldest messages until the rest weighs no more than that. */
+  shrink(weight: number): void {
+    while (this.weight > weight && this.#head < this.#kept.length) this.#shift();
+  }
+
   get empty(): boolean {
     this.#trim();
     return this.#head === this.#kept.length;
   }
 
   append(offset: number, message: Message): void {
-    // Only a bound in bytes is worth the encoding.
-    const bytes = this.bounds.bytes === Infinity ? 0 : sizeOf(message.value);
+    const bytes = message.size;
     this.#kept.push({ offset, message, bytes, at: this.now() });
     this.#bytes += bytes;
     this.#trim();
@@ -59,30 +75,24 @@ export class History {
       .map(({ message }) => message);
   }
 
+  #shift(): void {
+    const first = this.#kept[this.#head] as Kept;
+    this.#head++;
+    this.#bytes -= first.bytes;
+    this.gone = first.offset;
+  }
+
   #trim(): void {
     const { messages, bytes, age } = this.bounds;
     const oldest = this.now() - age;
     for (let first = this.#kept[this.#head]; first !== undefined; first = this.#kept[this.#head]) {
       const count = this.#kept.length - this.#head;
       if (count <= messages && this.#bytes <= bytes && first.at >= oldest) break;
-      this.#head++;
-      this.#bytes -= first.bytes;
-      this.gone = first.offset;
+      this.#shift();
     }
     if (this.#head > 64 && this.#head * 2 > this.#kept.length) {
       this.#kept = this.#kept.slice(this.#head);
       this.#head = 0;
     }
-  }
-}
-
-function sizeOf(value: unknown): number {
-  if (value instanceof Uint8Array) return value.byteLength;
-  try {
-    return Buffer.byteLength(typeof value === 'string' ? value : json(value));
-  } catch (error) {
-    // Readers of other formats receive it all the same; who cannot encode it tells the publisher.
-    if (error instanceof Error) return 0;
-    throw error;
   }
 }

@@ -5,14 +5,17 @@ import { Rate } from './rate.js';
 import { Session } from './session.js';
 import type { Conversation, Socket } from './socket.js';
 
+/** Bytes a second that a message under way must bring. */
+const SLOW_LINE = 1_000;
+
 /** What comes in on one socket: within its rate, calls in a line of their own. */
 export class Incoming {
   readonly #messages: Inbox;
   /** The loop over the messages may not ask for its next one until a call is answered. */
   #calls: Inbox | undefined = undefined;
   readonly #rate: Rate | undefined;
-  /** When a message was first seen that has not ended. */
-  #unfinished: number | undefined = undefined;
+  /** When a message was first seen that has not ended, and how many bytes had come by then. */
+  #unfinished: { since: number; received: number } | undefined = undefined;
 
   constructor(
     private readonly socket: Socket,
@@ -116,11 +119,17 @@ export class Incoming {
     this.#messages.end();
   }
 
-  /** Whether a message has been under way for longer than `limit` milliseconds. */
+  /**
+   * Whether a message has been under way for longer than `limit` milliseconds, and the time that as many bytes as have
+   * come since take on a slow line: what goes on arriving is let arrive, and fragments that never end have their end.
+   */
   takesLongerThan(limit: number): boolean {
     // While nothing is read the rest of the message may wait on the way.
     if (!this.raw.unfinished || this.raw.isPaused) this.#unfinished = undefined;
-    else this.#unfinished ??= performance.now();
-    return this.#unfinished !== undefined && performance.now() - this.#unfinished >= limit;
+    else this.#unfinished ??= { since: performance.now(), received: this.socket.received };
+    if (this.#unfinished === undefined) return false;
+    const { since, received } = this.#unfinished;
+    const progress = Math.min(this.socket.received - received, this.socket.limit);
+    return performance.now() - since >= limit + (progress / SLOW_LINE) * 1_000;
   }
 }

@@ -1,9 +1,13 @@
 import type { Broker, GapReason, Member, Replay, RevokeTarget } from './broker.js';
 import { formatCursor, newEpoch, nonceOf, parseCursor } from './cursor.js';
 import { History, type HistoryBounds } from './history.js';
-import { Message } from './message.js';
+import type { Message } from './message.js';
 
+/** From how many histories on those that time has emptied are looked for. */
 const SWEEP = 1_000;
+
+/** What a channel costs beside its messages and its name, in bytes. */
+const NAME = 500;
 
 /** The broker of a single process: in memory, and at once. */
 export class LocalBroker implements Broker {
@@ -19,21 +23,34 @@ export class LocalBroker implements Broker {
   /** Up to where forgotten channels had lost messages: those who come back to one are told rather than misled. */
   #forgotten = 0;
 
-  constructor(private readonly now: () => number = Date.now) {}
+  /** What all histories weigh together. */
+  #weight = 0;
+
+  constructor(
+    private readonly now: () => number = Date.now,
+    /** Bytes that all histories may keep together. */
+    private readonly most = Infinity,
+  ) {}
 
   /** How many channels have a history here. */
   get kept(): number {
     return this.#histories.size;
   }
 
+  /** What the histories keep: bytes, about, and of how many channels. */
+  get history(): { bytes: number; channels: number } {
+    return { bytes: this.#weight, channels: this.#histories.size };
+  }
+
   publish(topic: string, message: Message, bounds: HistoryBounds | undefined): void {
     let kept = message;
     if (bounds !== undefined) {
       const offset = ++this.#offset;
-      kept = new Message(message.value, message.event, this.#cursor(topic, offset), message.retry);
-      this.#history(topic, bounds).append(offset, kept);
+      kept = message.at(this.#cursor(topic, offset));
+      this.#keep(topic, bounds, offset, kept);
     }
     this.#receivers.get(topic)?.(kept);
+    kept.forgetJson();
   }
 
   attach(topic: string, receive: (message: Message) => void): void {
@@ -47,6 +64,8 @@ export class LocalBroker implements Broker {
 
   replay(topic: string, cursor: string | undefined): Replay {
     const history = this.#histories.get(topic);
+    // What time has taken is gone before anything is read.
+    if (history !== undefined) this.#isEmpty(history);
     const top = this.#cursor(topic, this.#offset);
     if (cursor === undefined) return { messages: history?.after(0) ?? [], gap: undefined, top };
     const position = parseCursor(cursor);
@@ -96,6 +115,39 @@ export class LocalBroker implements Broker {
     this.#receivers.clear();
     this.#histories.clear();
     this.#present.clear();
+    this.#weight = 0;
+  }
+
+  #keep(topic: string, bounds: HistoryBounds, offset: number, message: Message): void {
+    const history = this.#history(topic, bounds);
+    // The order of the map is that of the last messages: the quietest channel comes first.
+    this.#histories.delete(topic);
+    this.#histories.set(topic, history);
+    this.#weigh(history, () => history.append(offset, message));
+    for (const [quietest, other] of this.#histories) {
+      if (this.#weight <= this.most || other === history) break;
+      this.#forgotten = Math.max(this.#forgotten, other.last);
+      this.#delete(quietest, other);
+    }
+    if (this.#weight > this.most) this.#weigh(history, () => history.shrink(this.most - NAME - topic.length));
+  }
+
+  /** A history loses by time as well: its weight is taken anew whenever it changes. */
+  #weigh(history: History, change: () => void): void {
+    this.#weight -= history.weight;
+    change();
+    this.#weight += history.weight;
+  }
+
+  #isEmpty(history: History): boolean {
+    let empty = false;
+    this.#weigh(history, () => (empty = history.empty));
+    return empty;
+  }
+
+  #delete(topic: string, history: History): void {
+    this.#histories.delete(topic);
+    this.#weight -= history.weight + NAME + topic.length;
   }
 
   #history(topic: string, bounds: HistoryBounds): History {
@@ -104,6 +156,7 @@ export class LocalBroker implements Broker {
       if (this.#histories.size >= this.#sweepAt) this.#sweep();
       history = new History(bounds, this.#forgotten, this.now);
       this.#histories.set(topic, history);
+      this.#weight += NAME + topic.length;
     }
     return history;
   }
@@ -111,9 +164,9 @@ export class LocalBroker implements Broker {
   /** An empty history costs nothing, if nobody reads the channel. */
   #forget(topic: string): void {
     const history = this.#histories.get(topic);
-    if (history === undefined || !history.empty || this.#receivers.has(topic)) return;
+    if (history === undefined || !this.#isEmpty(history) || this.#receivers.has(topic)) return;
     this.#forgotten = Math.max(this.#forgotten, history.trimmed);
-    this.#histories.delete(topic);
+    this.#delete(topic, history);
   }
 
   /** Each is looked at again only when there are twice as many: the cost is shared by those that came. */

@@ -1,5 +1,9 @@
+import { json } from './json-text.js';
+
 /** What one connection is sent: a value, and the fields that an event stream gives it. */
 export class Message {
+  #json: string | undefined = undefined;
+
   constructor(
     readonly value: unknown,
     /** The name of the event; none for plain messages. */
@@ -13,6 +17,36 @@ export class Message {
     if (id !== undefined) refuseBreaks('id', id);
     if (retry !== undefined && !(Number.isInteger(retry) && retry >= 0)) {
       throw new TypeError(`retry takes whole milliseconds, not ${String(retry)}`);
+    }
+  }
+
+  /** @internal The JSON text of the value. */
+  get json(): string {
+    return this.#json ?? json(this.value);
+  }
+
+  /** @internal The same message with a cursor. */
+  at(cursor: string): Message {
+    const message = new Message(this.value, this.event, cursor, this.retry);
+    message.#json = this.#json;
+    return message;
+  }
+
+  /** @internal What is kept holds the value alone; measuring has made its text, which is encoded from until then. */
+  forgetJson(): void {
+    this.#json = undefined;
+  }
+
+  /** @internal Bytes of the value: of text, of bytes, or of its JSON text. What has no JSON form counts for nothing. */
+  get size(): number {
+    const { value } = this;
+    if (value instanceof Uint8Array) return value.byteLength;
+    try {
+      return Buffer.byteLength(typeof value === 'string' ? value : (this.#json ??= json(value)));
+    } catch (error) {
+      // Readers of other formats receive it all the same; who cannot encode it tells the publisher.
+      if (error instanceof Error) return 0;
+      throw error;
     }
   }
 }

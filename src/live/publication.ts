@@ -1,5 +1,5 @@
 import type { Format } from './format.js';
-import type { Frame } from './frame.js';
+import { tooLarge, type Frame } from './frame.js';
 import type { Message } from './message.js';
 
 interface Encoded {
@@ -14,8 +14,26 @@ export class Publication {
   #others: Map<Format, Encoded | undefined> | undefined = undefined;
   /** What the encoder threw, for the publisher. */
   failure: { error: unknown } | undefined = undefined;
+  #exceeds = false;
 
-  constructor(readonly message: Message) {}
+  constructor(
+    readonly message: Message,
+    /** Bytes that the encoded message may have. */
+    private readonly most = Infinity,
+  ) {}
+
+  /** Whether the message has too many bytes in one of the formats: its publisher is told before anybody receives it. */
+  isTooLarge(readers: Iterable<{ readonly format?: Format }>): boolean {
+    // The formats differ by less than that: an escape or the name of a field for each character at the most.
+    const limit = this.most / 8;
+    for (const { format } of readers) {
+      if (format === undefined) continue;
+      const payload = this.payload(format);
+      if (this.#exceeds) return true;
+      if (payload !== undefined && payload.length * 3 < limit) return false;
+    }
+    return false;
+  }
 
   /** The message in a format; undefined where it cannot be encoded, which `failure` tells the publisher. */
   frame(format: Format): Frame | undefined {
@@ -41,7 +59,13 @@ export class Publication {
 
   #encode(format: Format): Encoded | undefined {
     try {
-      return { payload: format.payload(this.message), frame: undefined };
+      const payload = format.payload(this.message);
+      if (payload.length * 3 > this.most) {
+        const bytes = Buffer.byteLength(payload);
+        this.#exceeds ||= bytes > this.most;
+        if (bytes > this.most) throw tooLarge(bytes, this.most);
+      }
+      return { payload, frame: undefined };
     } catch (error) {
       this.failure ??= { error };
       return undefined;

@@ -5,12 +5,14 @@ import { Connection } from './connection.js';
 import { ClientCalls, type CallResponse } from './client-calls.js';
 import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
-import { PING, textFrame, type Frame } from './frame.js';
-import { EVENTS_PROTOCOL, json, type Format } from './format.js';
+import { PING, textFrame, tooLarge, type Frame } from './frame.js';
+import { EVENTS_PROTOCOL, type Format } from './format.js';
+import { json } from './json-text.js';
 import type { RawMessage, Taking } from './inbox.js';
 import { Incoming } from './incoming.js';
 import { Intake } from './intake.js';
 import { checkClose, type Peer } from './peer.js';
+import { bytesReceived } from './tcp-progress.js';
 
 /** What a socket does with its messages. */
 export interface Conversation {
@@ -132,7 +134,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
   answer(text: string): boolean {
-    return this.#compressed ? this.#compress(text) : this.write(textFrame(text));
+    if (this.#compressed) return this.#compress(text);
+    const frame = textFrame(text);
+    const { limits } = this.context.environment;
+    if (frame.length > limits.value) throw tooLarge(frame.length, limits.value);
+    return this.write(frame);
   }
 
   /** @internal */
@@ -147,7 +153,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (!this.#compressed) return super.offer(publication);
     const payload = publication.payload(this.format);
     if (payload === undefined) return true;
-    if (this.behind || Buffer.byteLength(payload) > this.room) return false;
+    if (this.behind) return false;
     this.#compress(payload);
     return true;
   }
@@ -206,9 +212,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#incoming;
   }
 
-  override beat(): boolean {
+  override beat(interval: number): boolean {
     // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
-    if (!this.alive && !this.raw.isPaused) {
+    if (!this.progressed(interval) && !this.alive && !this.raw.isPaused) {
       this.#report(1006, 'the peer is silent');
       return false;
     }
@@ -248,6 +254,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.farewell !== undefined;
   }
 
+  /** @internal How many bytes have come. */
+  get received(): number {
+    return bytesReceived(this.#stream);
+  }
+
   /** @internal Whether no message has come: there is none that is still to be answered. */
   get silent(): boolean {
     return this.#incoming === undefined;
@@ -279,10 +290,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   #compress(payload: string | Uint8Array): boolean {
     if (this.over) return false;
     const { counters, limits } = this.context.environment;
-    if (this.queued + Buffer.byteLength(payload) > limits.buffered) {
-      this.overflow();
-      return false;
-    }
+    const bytes = Buffer.byteLength(payload);
+    if (bytes > limits.value) throw tooLarge(bytes, limits.value);
+    const queued = this.queued + bytes;
+    if (queued >= this.highWater && !this.grows(bytes, queued)) return false;
     this.flush();
     counters.messagesOut++;
     this.raw.send(payload, { compress: true }, () => this.#sent());

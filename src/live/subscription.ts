@@ -2,11 +2,14 @@ import type { Replay } from './broker.js';
 import type { Overflow } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';
 import { isAfter } from './cursor.js';
+import type { Format } from './format.js';
 import { Message } from './message.js';
 import { Publication } from './publication.js';
 
 /** Who receives what a channel is told. */
 export interface Subscriber {
+  /** In which format it receives messages; undefined for code in the server, which receives values. */
+  readonly format?: Format;
   deliver(publication: Publication): void;
 }
 
@@ -87,6 +90,10 @@ export class Subscription implements Subscriber, Follower {
     else if (!this.connection.offer(publication)) this.#hold(publication);
   }
 
+  get format(): Format {
+    return this.connection.format;
+  }
+
   /** Ends the subscription; the connection stays. */
   end(): void {
     this.connection.unfollow(this);
@@ -109,6 +116,12 @@ export class Subscription implements Subscriber, Follower {
       this.connection.deliver(publication);
     }
     this.#held = undefined;
+  }
+
+  stalled(): boolean {
+    if (this.overflow === 'close') return false;
+    if (this.#held !== undefined) this.#trim(this.#held, this.#limit);
+    return true;
   }
 
   closed(): void {
@@ -151,9 +164,14 @@ export class Subscription implements Subscriber, Follower {
     }
     held.set(key, publication);
     this.#weigh(this.#size(publication));
-    // What is on its way counts, too: all that waits for one reader is within the limit.
+    this.#trim(held, this.connection.context.environment.backlog.allowance(connection));
+  }
+
+  /** What is on its way counts, too: all that waits for one reader is within the limit. The newest message stays. */
+  #trim(held: Map<unknown, Publication>, limit: number): void {
+    const { connection } = this;
     for (const [oldest, dropped] of held) {
-      if (connection.buffered <= this.#limit && this.#heldBytes <= connection.room) break;
+      if (held.size === 1 || connection.buffered <= limit) break;
       held.delete(oldest);
       this.#weigh(-this.#size(dropped));
       this.#missed++;

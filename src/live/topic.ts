@@ -4,6 +4,7 @@ import { boundsOf, type ChannelDefinition, type Overflow } from './channel-defin
 import type { Connection, Follower } from './connection.js';
 import { Feed } from './feed.js';
 import type { HistoryBounds } from './history.js';
+import { tooLarge } from './frame.js';
 import { Message } from './message.js';
 import { Publication } from './publication.js';
 import { Subscription, type Source, type Subscriber } from './subscription.js';
@@ -26,6 +27,8 @@ export class Topics {
     readonly broker: Broker,
     /** Tells the operator of what fails while nobody waits for it. */
     readonly report: (error: unknown) => void,
+    /** Bytes that an encoded message may have. */
+    readonly most = Infinity,
   ) {}
 
   get size(): number {
@@ -56,8 +59,14 @@ export class Topics {
     return this.open(name, definition).subscribe(connection, opening);
   }
 
-  /** @throws what an encoder has thrown; readers of other formats have received the message. */
+  /**
+   * @throws what an encoder has thrown; readers of other formats have received the message. RangeError for a message
+   * that is too large: nobody has received it.
+   */
   publish(name: string, message: Message, bounds: HistoryBounds | undefined): void {
+    const { value } = message;
+    const bytes = bounds !== undefined ? message.size : isText(value) ? value.length : 0;
+    if (bytes > this.most) throw tooLarge(bytes, this.most);
     const outer = this.#publishing;
     const publishing = (this.#publishing = { failure: undefined as { error: unknown } | undefined });
     try {
@@ -89,12 +98,24 @@ export class Topics {
   }
 }
 
+interface Failure {
+  error: unknown;
+}
+
+function isText(value: unknown): value is string | Uint8Array {
+  return typeof value === 'string' || value instanceof Uint8Array;
+}
+
 /** How a subscription begins: what is read first, and what is made of it. */
 export type Opening = (subscription: Subscription) => { read(): unknown; begin(value: never): void };
 
 /** The readers of one channel in this process. */
 export class Topic implements Source, Follower {
   readonly #subscribers = new Set<Subscriber>();
+  /** Of readers that are more than plain. */
+  readonly #subscriptions = new Map<Connection, Subscription>();
+  /** How many times more than once a connection has subscribed: it reads the channel until it has left as often. */
+  readonly #repeated = new Map<Connection, number>();
   readonly #bounds: HistoryBounds | undefined;
   readonly #overflow: Overflow<never>;
   /** Whether nothing is to be known of a reader: nothing is kept for it, and nobody is told of it. */
@@ -124,27 +145,41 @@ export class Topic implements Source, Follower {
   }
 
   subscribe(connection: Connection, opening?: Opening): () => void {
-    const plainly = this.#plain && opening === undefined && !this.#subscribers.has(connection);
-    return plainly ? this.#subscribePlainly(connection) : this.#subscribe(connection, opening);
-  }
-
-  /** The connection is its own subscriber: what it is sent is its own to keep or to lose. */
-  #subscribePlainly(connection: Connection): () => void {
-    this.#subscribers.add(connection);
-    connection.follow(this);
+    if (this.#subscribers.has(connection) || this.#subscriptions.has(connection)) {
+      this.#repeated.set(connection, (this.#repeated.get(connection) ?? 0) + 1);
+    } else if (this.#plain && opening === undefined) {
+      // The connection is its own subscriber: what it is sent is its own to keep or to lose.
+      this.#subscribers.add(connection);
+      connection.follow(this);
+    } else {
+      this.#subscribe(connection, opening);
+    }
     let over = false;
     return () => {
       if (over) return;
       over = true;
-      connection.unfollow(this);
-      this.remove(connection);
+      this.#leave(connection);
     };
   }
 
+  #leave(connection: Connection): void {
+    const repeated = this.#repeated.get(connection);
+    if (repeated !== undefined) {
+      if (repeated > 1) this.#repeated.set(connection, repeated - 1);
+      else this.#repeated.delete(connection);
+    } else if (this.#subscribers.has(connection)) {
+      connection.unfollow(this);
+      this.remove(connection);
+    } else {
+      this.#subscriptions.get(connection)?.end();
+    }
+  }
+
   /** Subscribes first, then reads the history, then merges: nothing is lost or doubled in between. */
-  #subscribe(connection: Connection, opening: Opening | undefined): () => void {
+  #subscribe(connection: Connection, opening: Opening | undefined): void {
     const subscription = new Subscription(connection, this, this.#overflow);
     this.#subscribers.add(subscription);
+    this.#subscriptions.set(connection, subscription);
     try {
       subscription.onEnd = this.#join(connection);
     } catch (error) {
@@ -153,7 +188,6 @@ export class Topic implements Source, Follower {
     }
     if (opening !== undefined) this.#begin(subscription, opening(subscription));
     else this.#begin(subscription, this.#history(subscription));
-    return () => subscription.end();
   }
 
   feed(): Feed<never> {
@@ -168,6 +202,10 @@ export class Topic implements Source, Follower {
   }
 
   remove(subscriber: Subscriber): void {
+    const connection =
+      subscriber instanceof Subscription ? subscriber.connection : (subscriber as Connection);
+    this.#subscriptions.delete(connection);
+    this.#repeated.delete(connection);
     // Only the first time: by the second one the channel may have been opened anew.
     if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) this.topics.close(this.name);
   }
@@ -178,7 +216,8 @@ export class Topic implements Source, Follower {
   }
 
   #receive(message: Message): void {
-    const publication = new Publication(message);
+    const publication = new Publication(message, this.topics.most);
+    if (publication.isTooLarge(this.#subscribers)) return this.topics.failed(publication.failure as Failure);
     for (const subscriber of this.#subscribers) subscriber.deliver(publication);
     if (publication.failure !== undefined) this.topics.failed(publication.failure);
   }

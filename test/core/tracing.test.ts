@@ -444,6 +444,7 @@ describe('tracing', () => {
         inFlight: { exchanges: 0, handshakes: 0 },
         messages: { in: 0, out: 0, published: 0, dropped: 0, conflated: 0 },
         channels: 0,
+        history: { bytes: 0, channels: 0 },
       });
     });
 

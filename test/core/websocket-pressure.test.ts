@@ -115,7 +115,7 @@ describe('a socket whose reader is behind', () => {
   const server = serve({
     controllers: [Pressed],
     logger: false,
-    limits: { buffered: 262_144 },
+    limits: { buffered: 262_144, value: 65_600 },
     timeouts: { close: 50 },
   });
 

@@ -1,3 +1,4 @@
+import { Backlog } from '../../src/live/backlog.js';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { defineChannel } from 'coequal';
@@ -113,7 +114,11 @@ const SINK = new PassThrough();
 
 /** What a connection asks of its exchange. About two messages fit into what may wait at once. */
 const CONTEXT = {
-  environment: { limits: { buffered: 200 }, userId: () => undefined },
+  environment: {
+    limits: { buffered: 200 },
+    backlog: new Backlog({ buffered: 200, value: 200, bufferedTotal: Infinity }),
+    userId: () => undefined,
+  },
 } as unknown as Context;
 
 /** What a client knows: up to which value it has seen all, and whether it was told that it has not. */

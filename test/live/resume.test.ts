@@ -244,6 +244,49 @@ describe('a history', () => {
     expect([values(history), history.trimmed, history.empty]).to.deep.equal([[], 101, true]);
   });
 
+  it('of all channels together stay within their bound, the quietest is forgotten, and those who return are told', () => {
+    const broker = new LocalBroker(Date.now, 100_000);
+    broker.publish('quiet', new Message('x'.repeat(20_000)), ALL);
+    const { top } = broker.replay('quiet', undefined);
+    broker.publish('busy', new Message('first'), ALL);
+    for (let n = 0; n < 10; n++) {
+      broker.publish(`room ${n}`, new Message('x'.repeat(20_000)), ALL);
+      broker.publish('busy', new Message(n), ALL);
+      expect(broker.history.bytes).to.be.within(1, 100_000);
+    }
+    expect(broker.replay('quiet', top)).to.deep.include({ messages: [], gap: 'trimmed' });
+    expect(broker.replay('busy', undefined).messages.map(({ value }) => value)).to.include.members([
+      'first',
+      9,
+    ]);
+    expect(broker.replay('room 9', undefined).messages).to.have.lengthOf(1);
+  });
+
+  it('of 100,000 channels that clients have named stay within the bound', () => {
+    const broker = new LocalBroker(Date.now, 1_000_000);
+    for (let n = 0; n < 100_000; n++) broker.publish(`rooms/${n}`, new Message(''), ALL);
+    expect(broker.history.bytes).to.be.at.most(1_000_000);
+    expect(broker.history.channels).to.be.within(100, 2_000);
+  });
+
+  it('of one channel that is over the bound alone keeps its newest messages', () => {
+    const broker = new LocalBroker(Date.now, 100_000);
+    for (let n = 0; n < 10; n++) broker.publish('room', new Message(`${n}${'x'.repeat(20_000)}`), ALL);
+    const kept = broker.replay('room', undefined).messages.map(({ value }) => String(value)[0]);
+    expect(kept).to.deep.equal(['6', '7', '8', '9']);
+    expect(broker.history).to.deep.include({ channels: 1 });
+  });
+
+  it('weigh nothing once time has emptied them', () => {
+    let now = 0;
+    const broker = new LocalBroker(() => now, 1_000_000);
+    broker.publish('room', new Message('x'.repeat(1_000)), { ...ALL, age: 100 });
+    now = 200;
+    expect(broker.replay('room', undefined).messages).to.deep.equal([]);
+    broker.detach('room');
+    expect(broker.history).to.deep.equal({ bytes: 0, channels: 0 });
+  });
+
   it('that time has emptied is forgotten, read or not, and those who return are told', () => {
     let now = 0;
     const broker = new LocalBroker(() => now);

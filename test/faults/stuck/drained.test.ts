@@ -35,7 +35,7 @@ describe('Slow and stuck', () => {
   describe('a method that waits for its reader', () => {
     const { server, log, holds } = mistreated({
       controllers: [Fed],
-      limits: { buffered: BUFFERED },
+      limits: { buffered: BUFFERED, value: BUFFERED / 2 },
       // Who waits for what cannot come is seen by a test that takes longer than it may.
       timeouts: { handler: 60_000 },
     });
