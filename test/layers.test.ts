@@ -28,6 +28,7 @@ const FLOORS: Floor[] = [
       'core/attributes',
       'core/cookies',
       'core/in-flight',
+      'core/shed-load',
       'core/proxy',
       'core/request',
       'core/response',

@@ -224,6 +224,7 @@ export class App {
     });
     this.#heartbeat.stop();
     this.#environment.backlog.stop();
+    this.#environment.shed.stop();
     inFlight.stop();
     handshakes.stop();
     const works = this.#onClose?.reverse() ?? [];

@@ -6,12 +6,13 @@ import { LocalBroker } from '../live/local-broker.js';
 import { idText } from '../live/user-id.js';
 import type { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { mapped, visible, type HttpError } from './errors.js';
+import { isA, LimitReached, mapped, visible, type HttpError } from './errors.js';
 import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
 import { originRule } from './origins.js';
 import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
+import { ShedLoad } from './shed-load.js';
 import { Counters } from './stats.js';
 
 /** Makes what all exchanges of an application share. */
@@ -25,6 +26,7 @@ export function createEnvironment(
   const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
   const carrier = broker ?? new LocalBroker(Date.now, limits.history);
+  const shed = new ShedLoad(logger);
   return {
     logger,
     limits,
@@ -40,7 +42,8 @@ export function createEnvironment(
     },
     ...naming(userId, logger),
     ...origination(trustProxy),
-    report: (error, ctx) => report(error, ctx, logger, options.onError),
+    report: (error, ctx) => report(error, ctx, logger, shed, options.onError),
+    shed,
     pending,
   };
 }
@@ -49,9 +52,16 @@ export function createEnvironment(
 const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
 
 /** Tells `onError` and the log of an error. What the client may see of it is the result. */
-function report(error: unknown, ctx: Context, logger: Logger, onError: AppOptions['onError']): HttpError {
+function report(
+  error: unknown,
+  ctx: Context,
+  logger: Logger,
+  shed: ShedLoad,
+  onError: AppOptions['onError'],
+): HttpError {
   const shown = visible(mapped(onError, error, ctx));
-  if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
+  if (isA(LimitReached, error)) shed.refused(error.status, error.message);
+  else if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {
       err: error,

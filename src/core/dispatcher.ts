@@ -5,7 +5,7 @@ import type { CompiledRoute } from './compile.js';
 import type { Link } from './compose.js';
 import { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { Disconnected, HttpError, isA, isAbort } from './errors.js';
+import { Disconnected, HttpError, isA, isAbort, LimitReached } from './errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
@@ -100,7 +100,7 @@ export class Dispatcher {
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(
         ctx,
-        new HttpError(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }),
+        new LimitReached(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }),
       );
     }
     this.#run(ctx, route, this.handshakes, (exchange) =>

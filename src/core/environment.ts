@@ -7,6 +7,7 @@ import type { Channels } from '../live/channels.js';
 import type { Connections } from '../live/connections.js';
 import type { Logger } from './logger.js';
 import type { KeepAlive } from './response.js';
+import type { ShedLoad } from './shed-load.js';
 import type { Counters } from './stats.js';
 import type { Limits, Timeouts } from './options.js';
 import type { OriginRule } from './origins.js';
@@ -20,6 +21,8 @@ export interface Environment {
   readonly broker: Broker;
   readonly channels: Channels;
   readonly counters: Counters;
+  /** The log of what limits of ours have refused. */
+  readonly shed: ShedLoad;
   /** Node's server, as it is set now. */
   readonly server: KeepAlive;
   readonly connections: Connections;

@@ -130,3 +130,6 @@ const CLOSE_CODES = new Map([
   [408, 3008],
   [503, 1013],
 ]);
+
+/** A limit of ours has refused an exchange: load that is shed, and no failure of the server. */
+export class LimitReached extends HttpError {}

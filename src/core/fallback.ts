@@ -1,6 +1,6 @@
 import { compose, type Link } from './compose.js';
 import type { Context } from './context.js';
-import { HttpError } from './errors.js';
+import { HttpError, LimitReached } from './errors.js';
 import { concludeHttp } from './http.js';
 import type { Match, Route, Router } from './router.js';
 
@@ -48,7 +48,7 @@ export function probe(isDraining: () => boolean): Route {
 
 /** The answer to new work once the application is closing. */
 export function goingDown(): HttpError {
-  return new HttpError(503, 'The server is going down', {
+  return new LimitReached(503, 'The server is going down', {
     headers: { 'retry-after': '1', connection: 'close' },
   });
 }

@@ -1,5 +1,5 @@
 import type { Context } from '../core/context.js';
-import { HttpError } from '../core/errors.js';
+import { HttpError, LimitReached } from '../core/errors.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
 import type { Broker, RevokeTarget } from './broker.js';
 import { closeReason } from './close-reason.js';
@@ -262,5 +262,5 @@ function take(index: Map<string, Set<Entry>>, key: string | undefined, entry: En
 }
 
 function tooMany(status: 429 | 503, detail: string): HttpError {
-  return new HttpError(status, detail, { headers: { 'retry-after': '5' } });
+  return new LimitReached(status, detail, { headers: { 'retry-after': '5' } });
 }
