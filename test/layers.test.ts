@@ -64,7 +64,7 @@ const FLOORS: Floor[] = [
       'core/router',
     ],
   },
-  { files: ['core/injection*', 'core/invoke', 'core/readers', 'core/links'] },
+  { files: ['core/injection*', 'core/invoke', 'core/input-types', 'core/readers', 'core/links'] },
   { files: ['live/*'] },
   {
     files: [

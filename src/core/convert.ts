@@ -52,6 +52,37 @@ export function convertTo(type: unknown, label: string, path: string): Conversio
   return (value) => (value === undefined ? undefined : convert(value, refuse));
 }
 
+/** The conversion of a list, element by element. Object takes elements as they are. */
+export function convertList(element: unknown, label: string, path: string): Conversion {
+  const convert = CONVERSIONS.get(element);
+  return (value) => {
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value))
+      throw new InvalidInput(`${label} is not a list`, [{ path, message: 'expected a list' }]);
+    if (convert === undefined) return value as unknown[];
+    const errors: Violation[] = [];
+    const list = value.map((one: unknown, index) => {
+      try {
+        return convert(one, (what) => {
+          throw new Unconverted(what);
+        });
+      } catch (error) {
+        if (!(error instanceof Unconverted)) throw error;
+        errors.push({
+          path: path === '' ? String(index) : `${path}.${index}`,
+          message: `expected ${error.message}`,
+        });
+        return undefined;
+      }
+    });
+    if (errors.length > 0) throw new InvalidInput(`${label} is not valid`, errors);
+    return list;
+  };
+}
+
+/** An element of a list that is not what is declared. */
+class Unconverted extends Error {}
+
 /** The conversion that a Standard Schema makes; it may be asynchronous. */
 export function validateBy(schema: Schema, label: string, path: string): Conversion {
   const { '~standard': standard } = schema;
@@ -78,7 +109,6 @@ const CONVERSIONS = new Map<unknown, (value: unknown, refuse: Refuse) => unknown
   [Number, toNumber],
   [Boolean, toBoolean],
   [Date, toDate],
-  [Array, (value) => (Array.isArray(value) ? value : [value])],
 ]);
 
 const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;

@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
 import { readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
-import { convertTo, isSchema, validateBy, type Conversion } from './convert.js';
+import { convertList, convertTo, isSchema, validateBy, type Conversion } from './convert.js';
 import { ConfigurationError, HttpError } from './errors.js';
 import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
 import { Multipart } from './multipart.js';
+import { isForm, isList, wrongArgument, wrongType } from './input-types.js';
 import { isThenable } from './thenable.js';
 
 /** One parameter of a method in one kind: how it is read, and how often. */
@@ -16,7 +17,6 @@ export interface BoundParameter {
   readonly type: unknown;
 }
 
-const CONSTRUCTORS: ReadonlySet<unknown> = new Set([String, Number, Boolean, Date]);
 const BYTES: ReadonlySet<unknown> = new Set([Buffer, Uint8Array]);
 
 /** Whether a type asks for bytes as they came. */
@@ -71,9 +71,9 @@ function bind(
   }
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
-  const given = metadata.args.find(
-    (arg) => isSchema(arg) || CONSTRUCTORS.has(arg) || BYTES.has(arg) || arg === Multipart,
-  );
+  const refused = metadata.input ? wrongArgument(metadata) : undefined;
+  if (refused !== undefined) throw mistake(site, `is ${call}, but ${refused}`);
+  const given = metadata.args.find(isForm);
   const whole = metadata.named && typeof metadata.args[0] !== 'string';
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
@@ -83,8 +83,14 @@ function bind(
         `@${metadata.name}(${[...metadata.args.map(show), 'String'].join(', ')})`,
     );
   }
+  if (metadata.input && (given === undefined || (whole && metadata.named && !isSchema(given)))) {
+    const unusable = wrongType(metadata, given ?? declared?.[site.index], whole);
+    if (unusable !== undefined) throw mistake(site, `is ${call}, but ${unusable}`);
+  }
   const type = given !== undefined && !isSchema(given) ? given : declared?.[site.index];
-  const convert = metadata.input ? conversion(metadata, given, whole ? undefined : type) : undefined;
+  const convert = metadata.input
+    ? conversion(metadata, given, whole ? undefined : type, declared?.[site.index])
+    : undefined;
   return { read: reader(metadata, site, type, convert), from: origin(metadata, site), type };
 }
 
@@ -98,10 +104,18 @@ function conversion(
   { name, args, takes }: ParameterMetadata,
   given: unknown,
   type: unknown,
+  declared: unknown,
 ): Conversion | undefined {
   const input = typeof args[0] === 'string' ? args[0] : '';
   const label = takes === 'body' ? 'The body' : input === '' ? `@${name}()` : `@${name}('${input}')`;
-  return isSchema(given) ? validateBy(given, label, input) : convertTo(type, label, input);
+  // Of one text it cannot be seen whether it is a list of one: the type says it.
+  const wrap = input !== '' && (isList(given) || declared === Array);
+  const convert = isSchema(given)
+    ? validateBy(given, label, input)
+    : isList(given)
+      ? convertList(given[0], label, input)
+      : convertTo(type, label, input);
+  return wrap && convert !== undefined ? (value) => convert(listOf(value)) : convert;
 }
 
 function reader(
@@ -116,6 +130,10 @@ function reader(
     const value = source(ctx, message);
     return isThenable(value) ? Promise.resolve(value).then(convert) : convert(value);
   };
+}
+
+function listOf(value: unknown): unknown {
+  return value === undefined || Array.isArray(value) ? value : [value];
 }
 
 function plainReader({ read, args }: ParameterMetadata): Reader {
@@ -141,6 +159,7 @@ function onlyMultipart(body: unknown): Multipart {
 function show(arg: unknown): string {
   if (typeof arg === 'string') return `'${arg}'`;
   if (isSchema(arg)) return 'schema';
+  if (Array.isArray(arg)) return `[${arg.map(show).join(', ')}]`;
   if (typeof arg === 'function') return arg.name;
   const { template, name } = (arg ?? {}) as { template?: string; name?: string };
   return template ?? name ?? String(arg);

@@ -9,8 +9,10 @@ import type { Session as SessionType } from '../live/session.js';
 import type { Socket as SocketType } from '../live/socket.js';
 import { param } from './param.js';
 
-/** What converts or validates an input: a Standard Schema, or one of the four classes. */
-export type Form = Schema | StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor;
+type Value = StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor | ObjectConstructor;
+
+/** What converts or validates an input: a Standard Schema, a type, or a list of one. `Object` takes it as it came. */
+export type Form = Schema | Value | readonly [Value];
 
 /** Reads an input as a whole or by name, converted to the declared type or validated. */
 type Input = [name?: string | Form, form?: Form];

@@ -210,8 +210,8 @@ describe('Context', () => {
           @Cookies('__proto__') cookie: string,
           @Headers('__proto__') header: string,
           @Param('name') name: string,
-          @Query('constructor') constructor: unknown,
-          @Headers('toString') text: unknown,
+          @Query('constructor', Object) constructor: unknown,
+          @Headers('toString', Object) text: unknown,
           @Query() whole: object,
         ) {
           return {

@@ -23,11 +23,11 @@ class Declared {
     return v instanceof Date ? v.toISOString() : show(v);
   }
   @Get('/array')
-  array(@Query('v') v: string[]) {
+  array(@Query('v', [String]) v: string[]) {
     return show(v);
   }
   @Get('/any')
-  any(@Query('v') v: unknown) {
+  any(@Query('v', Object) v: unknown) {
     return show(v);
   }
 }

@@ -70,7 +70,7 @@ class Changed extends Base {
     return { ...super.show(id, q), by: 'derived' };
   }
   @Get('/renamed/:id')
-  override kept(@Param('id') id: number, @Param('place') place = '') {
+  override kept(@Param('id') id: number, @Param('place') place: string = '') {
     return { by: `derived in ${place}`, id };
   }
   @UseMiddleware(trace('own'))

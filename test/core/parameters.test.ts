@@ -67,7 +67,11 @@ describe('a parameter', () => {
     }
 
     @Get('/own')
-    own(@Query('constructor') a: unknown, @Headers('__proto__') b: unknown, @Cookies('toString') c: unknown) {
+    own(
+      @Query('constructor', Object) a: unknown,
+      @Headers('__proto__', Object) b: unknown,
+      @Cookies('toString', Object) c: unknown,
+    ) {
       return { found: [a, b, c].some((value) => value !== undefined) };
     }
 
