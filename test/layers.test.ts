@@ -17,6 +17,7 @@ const FLOORS: Floor[] = [
       'core/pump',
       'core/framing',
       'core/forwarded',
+      'core/shown-error',
       'core/hang-up',
       'core/register',
       'core/tracing',

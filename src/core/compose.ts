@@ -97,7 +97,7 @@ class Passage {
     this.#left = true;
     if (rest !== undefined && !rest.observed) {
       this.#warn();
-      rest.promise.catch((err: unknown) => this.ctx.environment.report(err, this.ctx));
+      rest.promise.catch((err: unknown) => void this.ctx.environment.report(err, this.ctx));
     }
     throw error;
   }

@@ -6,13 +6,14 @@ import { LocalBroker } from '../live/local-broker.js';
 import { idText } from '../live/user-id.js';
 import type { Context } from './context.js';
 import type { Environment } from './environment.js';
-import { isA, LimitReached, mapped, visible, type HttpError } from './errors.js';
+import { isA, LimitReached, type HttpError } from './errors.js';
 import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
 import { originRule } from './origins.js';
 import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
 import { ShedLoad } from './shed-load.js';
+import { mapped, visible, type OnError } from './shown-error.js';
 import { Counters } from './stats.js';
 
 /** Makes what all exchanges of an application share. */
@@ -42,7 +43,7 @@ export function createEnvironment(
     },
     ...naming(userId, logger),
     ...origination(trustProxy),
-    report: (error, ctx) => report(error, ctx, logger, shed, options.onError),
+    report: (error, ctx, onError) => report(error, ctx, logger, shed, [onError, options.onError]),
     shed,
     pending,
   };
@@ -51,15 +52,22 @@ export function createEnvironment(
 /** What a client asked for and nobody here speaks: a method, a coding, a version. The server has not failed. */
 const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
 
-/** Tells `onError` and the log of an error. What the client may see of it is the result. */
+/** Tells each `onError` and the log of an error. What the client may see of it is the result. */
 function report(
   error: unknown,
   ctx: Context,
   logger: Logger,
   shed: ShedLoad,
-  onError: AppOptions['onError'],
-): HttpError {
-  const shown = visible(mapped(onError, error, ctx));
+  hooks: readonly (OnError | undefined)[],
+): HttpError | Promise<HttpError> {
+  const log = (other: HttpError | undefined): HttpError =>
+    logged(error, other ?? visible(error), ctx, logger, shed);
+  const result = mapped(hooks, error, ctx);
+  return result instanceof Promise ? result.then(log) : log(result);
+}
+
+/** Logs an error that is the server's own, and counts what its limits have refused. */
+function logged(error: unknown, shown: HttpError, ctx: Context, logger: Logger, shed: ShedLoad): HttpError {
   if (isA(LimitReached, error)) shed.refused(error.status, error.message);
   else if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;

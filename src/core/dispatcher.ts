@@ -171,7 +171,15 @@ export class Dispatcher {
     const aborted = ctx.ended && (isAbort(error) || isErrorOf(ctx.request, error));
     if (aborted || isA(Disconnected, error)) return void response.destroy();
     const shown = this.environment.report(error, ctx);
-    if (response.writableEnded) return;
+    const answer = (known: HttpError): void => this.#answerError(ctx, known);
+    // Until it is known what the client may see, the exchange is under way.
+    if (isThenable(shown)) this.environment.pending(Promise.resolve(shown).then(answer));
+    else answer(shown);
+  }
+
+  #answerError(ctx: Context, shown: HttpError): void {
+    const { response } = ctx;
+    if (response.writableEnded || response.destroyed) return;
     if (response.headersSent) return void response.destroy();
     if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
     try {

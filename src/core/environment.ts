@@ -8,6 +8,7 @@ import type { Connections } from '../live/connections.js';
 import type { Logger } from './logger.js';
 import type { KeepAlive } from './response.js';
 import type { ShedLoad } from './shed-load.js';
+import type { OnError } from './shown-error.js';
 import type { Counters } from './stats.js';
 import type { Limits, Timeouts } from './options.js';
 import type { OriginRule } from './origins.js';
@@ -42,8 +43,11 @@ export interface Environment {
   trust(address: string, hop: number): boolean;
   /** Whether any is. */
   readonly trustsProxies: boolean;
-  /** Tells of an error: `onError`, then the log. Gives what the client may see of it. */
-  report(error: unknown, context: Context): HttpError;
+  /**
+   * Tells of an error: the route's `onError`, the application's, then the log. Gives what the client may see of it,
+   * later where an `onError` is asynchronous.
+   */
+  report(error: unknown, context: Context, onError?: OnError): HttpError | Promise<HttpError>;
   /** Counts work that outlives its exchange, so that `close()` waits for it. */
   pending(work: Promise<unknown>): void;
 }

@@ -1,6 +1,4 @@
 import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
-import type { Context } from './context.js';
-import { isThenable } from './thenable.js';
 
 /** A problem document, RFC 9457. `errors` lists what validation refused. */
 export interface Problem {
@@ -68,11 +66,6 @@ export class Disconnected extends Error {
   }
 }
 
-/** The error as the client may see it: an `HttpError` as it is, all others as a bare 500. */
-export function visible(error: unknown): HttpError {
-  return isA(HttpError, error) ? error : new HttpError(500, undefined, { cause: error });
-}
-
 /** Whether what was thrown is of a class. A proxy may throw when it is asked: then it is of none. */
 export function isA<T>(type: abstract new (...args: never[]) => T, thrown: unknown): thrown is T {
   try {
@@ -91,25 +84,6 @@ export function isAbort(thrown: unknown): boolean {
   }
 }
 
-/** What `onError` makes of an error. That it fails itself is logged, and the error is what it was. */
-export function mapped(
-  onError: ((error: unknown, ctx: Context) => unknown) | undefined,
-  error: unknown,
-  ctx: Context,
-): unknown {
-  const failed = (err: unknown): void =>
-    ctx.environment.logger.error({ err, requestId: ctx.id }, 'onError failed');
-  try {
-    const result = onError?.(error, ctx);
-    if (result instanceof HttpError) return result;
-    // Nobody waits for it: it may look at the error, and maps none.
-    if (isThenable(result)) void Promise.resolve(result).then(undefined, failed);
-  } catch (err) {
-    failed(err);
-  }
-  return error;
-}
-
 /** The problem document of an error. */
 export function problem(error: HttpError, requestId?: string): Problem {
   const document: Problem = { title: STATUS_CODES[error.status] ?? 'Error', status: error.status };
@@ -118,10 +92,9 @@ export function problem(error: HttpError, requestId?: string): Problem {
   return error.extensions === undefined ? document : { ...error.extensions, ...document };
 }
 
-/** Close codes of RFC 6455 and its registry for what a socket's method threw. */
-export function closeCode(error: unknown): number {
-  if (!isA(HttpError, error)) return 1011;
-  return CLOSE_CODES.get(error.status) ?? 4000 + error.status;
+/** The close code of RFC 6455 and its registry for what a socket's method threw, as the client may see it. */
+export function closeCode({ status }: HttpError): number {
+  return CLOSE_CODES.get(status) ?? 4000 + status;
 }
 
 const CLOSE_CODES = new Map([

@@ -62,7 +62,7 @@ export interface AppOptions {
   container?: DependencyContainer;
   /** pino, or anything of its shape. By default warnings and errors go to standard error. */
   logger?: Logger | false;
-  /** Sees every error of every exchange. What it returns as an `HttpError` is answered instead. */
+  /** Sees every error of every exchange. The `HttpError` that it returns, or a promise of one, is answered instead. */
   onError?: (error: unknown, context: Context) => unknown;
   limits?: Partial<Limits>;
   timeouts?: Partial<Timeouts>;

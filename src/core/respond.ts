@@ -9,6 +9,7 @@ import { pump } from './pump.js';
 import { Response as Answer } from './response.js';
 import { eventStream } from '../live/format.js';
 import { json } from '../live/json-text.js';
+import { whenShown } from './shown-error.js';
 import { Message, messageOf } from '../live/message.js';
 import { tended } from './tended.js';
 
@@ -155,13 +156,15 @@ function writerOf(ctx: Context): (item: unknown) => Promise<unknown> | undefined
 }
 
 /** Before the first bytes an error is an answer; after them the stream is cut, so that no half passes for a whole. */
-function failStream(ctx: Context, error: unknown): void {
+function failStream(ctx: Context, error: unknown): void | Promise<void> {
   const { response } = ctx;
   // The client has left, and the source was told so: that it stopped is no failure.
   if (response.destroyed && (isAbort(error) || isCut(error))) return;
-  const shown = ctx.environment.report(error, ctx);
-  if (response.headersSent || response.destroyed) response.destroy();
-  else respondError(ctx, shown);
+  const answer = (shown: HttpError): void => {
+    if (response.headersSent || response.destroyed) response.destroy();
+    else respondError(ctx, shown);
+  };
+  return whenShown(ctx.environment.report(error, ctx), answer);
 }
 
 /** Whether a stream was destroyed while it was read. */

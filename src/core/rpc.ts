@@ -9,6 +9,7 @@ import type { Context } from './context.js';
 import { InvalidInput } from './convert.js';
 import { HttpError, isA, problem } from './errors.js';
 import { parseJson } from './json.js';
+import { known, whenShown } from './shown-error.js';
 import { isThenable } from './thenable.js';
 import { callTracing, traced } from './tracing.js';
 
@@ -112,9 +113,10 @@ export class Calls {
       ctx.end();
       return reply({ jsonrpc: '2.0', id: id ?? null, result: ctx.answer ?? null });
     };
-    const fail = (error: unknown): Answer | undefined => {
+    const fail = (error: unknown): Answer | undefined | Promise<Answer | undefined> => {
       ctx.end();
-      return reply(errorAnswer(ctx, id ?? null, error));
+      const answer = errorAnswer(ctx, id ?? null, error);
+      return isThenable(answer) ? (answer as Promise<Answer>).then(reply) : reply(answer as Answer);
     };
     try {
       const result = callTracing.hasSubscribers
@@ -149,7 +151,9 @@ export class Calls {
     try {
       return fitting(socket, json(answer));
     } catch (error) {
-      return json(errorAnswer(socket.context, answer.id, error));
+      // That a value has no JSON form is nobody's to map.
+      void socket.context.environment.report(error, socket.context);
+      return json(internalError(socket.context, answer.id));
     }
   }
 }
@@ -163,12 +167,18 @@ function fitting(socket: Socket, text: string): string {
   return text;
 }
 
-function errorAnswer(ctx: Context, id: Id, error: unknown): Answer {
-  const shown = ctx.environment.report(error, ctx);
-  const data = problem(shown, ctx.id);
-  if (isA(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
-  if (isA(HttpError, error) || shown.status !== 500) return failure(id, SERVER_ERROR, shown.message, data);
-  return failure(id, INTERNAL_ERROR, 'Internal error', data);
+function errorAnswer(ctx: Context, id: Id, error: unknown): Answer | Promise<Answer> {
+  return whenShown(ctx.environment.report(error, ctx), (shown) => {
+    const data = problem(shown, ctx.id);
+    if (isA(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
+    // An error that nobody knows is no status 500 that was meant.
+    if (known(error) === undefined && shown.status === 500) return internalError(ctx, id);
+    return failure(id, SERVER_ERROR, shown.message, data);
+  });
+}
+
+function internalError(ctx: Context, id: Id): Answer {
+  return failure(id, INTERNAL_ERROR, 'Internal error', problem(new HttpError(500), ctx.id));
 }
 
 /** What a call comes to whose middleware did not let it through; undefined where its status says that all is well. */

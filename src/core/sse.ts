@@ -109,7 +109,7 @@ function run(ctx: Context, stream: EventStream, source: Begun): void {
     () => stream.close(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
-      if (!(stream.closed !== undefined && isAbort(error))) ctx.environment.report(error, ctx);
+      if (!(stream.closed !== undefined && isAbort(error))) void ctx.environment.report(error, ctx);
       stream.terminate();
     },
   );

@@ -8,7 +8,7 @@ import type { Peer } from '../live/peer.js';
 import { Socket, type Conversation } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { closeCode, HttpError, isA, isAbort, mapped, problem } from './errors.js';
+import { closeCode, HttpError, isA, isAbort, problem } from './errors.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
 import type { Reader, WebSocketOptions } from './metadata.js';
@@ -17,6 +17,7 @@ import { pump } from './pump.js';
 import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
 import { parseCall, type Calls } from './rpc.js';
+import { known, whenShown } from './shown-error.js';
 import { isThenable } from './thenable.js';
 import { messageTracing, traced } from './tracing.js';
 
@@ -168,8 +169,7 @@ export class SocketRoute implements Conversation {
         (error: unknown) => this.refuse(socket, error),
       );
     } catch (error) {
-      this.refuse(socket, error);
-      return undefined;
+      return this.refuse(socket, error);
     }
   }
 
@@ -195,22 +195,23 @@ export class SocketRoute implements Conversation {
   }
 
   /** Answers a message that failed by the problem; the socket stays open. */
-  refuse(socket: Socket, error: unknown): void {
+  refuse(socket: Socket, error: unknown): void | Promise<void> {
     const { context } = socket;
     if (isA(Unacceptable, error)) {
       socket.giveUp(error.code, error.message);
       return;
     }
-    const shown = context.environment.report(this.#mapped(error, context), context);
-    socket.send({ error: problem(shown, context.id) });
+    const shown = context.environment.report(error, context, this.method.options.onError);
+    return whenShown(shown, (known) => void socket.send({ error: problem(known, context.id) }));
   }
 
-  #reply(socket: Socket, value: unknown): void {
-    if (value === undefined) return;
+  #reply(socket: Socket, value: unknown): void | Promise<void> {
+    if (value === undefined) return undefined;
     try {
       socket.send(value);
+      return undefined;
     } catch (error) {
-      this.refuse(socket, error);
+      return this.refuse(socket, error);
     }
   }
 
@@ -229,7 +230,7 @@ export class SocketRoute implements Conversation {
       this.#pump(socket, value);
       return;
     }
-    this.#reply(socket, value);
+    void this.#reply(socket, value);
   }
 
   #pump(socket: Socket, values: AsyncIterable<unknown>): void {
@@ -246,15 +247,12 @@ export class SocketRoute implements Conversation {
     const { context } = socket;
     // What was aborted because the socket has closed did as it was told.
     if (socket.closed !== undefined && isAbort(error)) return;
-    const shown = context.environment.report(this.#mapped(error, context), context);
-    socket.close(
-      isA(HttpError, error) || shown.status !== 500 ? closeCode(shown) : 1011,
-      closeReason(shown.detail ?? ''),
-    );
-  }
-
-  #mapped(error: unknown, context: Context): unknown {
-    return mapped(this.method.options.onError, error, context);
+    const close = (shown: HttpError): void => {
+      // An error that nobody knows is no status 500 that was meant.
+      const meant = known(error) !== undefined || shown.status !== 500;
+      socket.close(meant ? closeCode(shown) : 1011, closeReason(shown.detail ?? ''));
+    };
+    void whenShown(context.environment.report(error, context, this.method.options.onError), close);
   }
 
   #decodeBy(codec: NonNullable<WebSocketOptions['codec']>, data: string | Buffer): unknown {

@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream';
 import type { Context, Kind } from '../core/context.js';
 import { timeOf } from '../core/deadline.js';
 import { closeCode, HttpError } from '../core/errors.js';
+import { known } from '../core/shown-error.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
 import { joined, tooLarge, type Frame } from './frame.js';
@@ -251,7 +252,8 @@ export abstract class Connection {
         throw new HttpError(403, "The connection is another user's");
       if (context.environment.connections.isRevoked(fresh)) throw new HttpError(401, 'The session has ended');
     } catch (error) {
-      this.close(closeCode(error), 'the credentials were refused');
+      const refusal = known(error);
+      this.close(refusal ? closeCode(refusal) : 1011, 'the credentials were refused');
       throw error;
     } finally {
       fresh.end();

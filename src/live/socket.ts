@@ -27,7 +27,7 @@ export interface Conversation {
   /** Turns a message into a value, for those who iterate over the socket. */
   decode(message: RawMessage): unknown;
   /** Answers a message that could not be handled. */
-  refuse(socket: Socket, error: unknown): void;
+  refuse(socket: Socket, error: unknown): unknown;
 }
 
 /** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
