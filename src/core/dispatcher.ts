@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { canonicalPath, spellCanonically } from './canonical-path.js';
@@ -72,6 +73,7 @@ export class Dispatcher {
         if (match !== undefined) ({ route, params } = match);
         else route = this.#isProbe(path) ? this.#probe : this.#nowhere;
       }
+      if (route.kind === 'sse') decodeLastEventId(request);
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
@@ -215,6 +217,14 @@ export class Dispatcher {
   #isProbe(path: string): boolean {
     return this.health && (path === '/livez' || path === '/readyz');
   }
+}
+
+/** `EventSource` sends the id as UTF-8 (HTML standard, section 9.2.4), and Node reads each byte as a character. */
+function decodeLastEventId({ headers }: IncomingMessage): void {
+  const id = headers['last-event-id'];
+  if (typeof id !== 'string' || !/[\x80-\xff]/.test(id)) return;
+  const bytes = Buffer.from(id, 'latin1');
+  if (isUtf8(bytes)) headers['last-event-id'] = bytes.toString();
 }
 
 /** Whether an error is the request's own, which who reads it is told when the client leaves. */

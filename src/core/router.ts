@@ -142,9 +142,10 @@ export class Router {
     const verbs = new Set<string>(
       VERBS.filter((verb) => this.find('http', verb, path, request) !== undefined),
     );
+    if (verbs.has('GET')) verbs.add('HEAD');
+    // A stream has no head without its events, and a socket none at all: HEAD is not theirs.
     const opens = this.find('sse', 'GET', path, request) ?? this.find('websocket', 'GET', path, request);
     if (opens !== undefined) verbs.add('GET');
-    if (verbs.has('GET')) verbs.add('HEAD');
     if (verbs.size > 0) verbs.add('OPTIONS');
     return [...verbs];
   }

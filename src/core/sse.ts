@@ -1,13 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Channel } from '../live/channel.js';
-import { EventStream } from '../live/event-stream.js';
+import { EventStream, hasFinished } from '../live/event-stream.js';
 import { admit } from './admission.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { Disconnected, isAbort } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
 import { pump } from './pump.js';
-import { isAsyncIterable } from './respond.js';
+import { isResponse } from './forwarded.js';
+import { isAsyncIterable, respond } from './respond.js';
 import { isThenable } from './thenable.js';
 
 /** Milliseconds for which a stream's head waits for the first event: a failure before it is still an answer. */
@@ -18,6 +19,11 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
   return (ctx) => {
     if (ctx.ended) throw new Disconnected();
     ctx.reached = true;
+    // It has had all there is: an EventSource takes a 204 for the end (HTML standard, section 9.2.3).
+    if (hasFinished(ctx)) {
+      ctx.status = 204;
+      return undefined;
+    }
     ctx.guard = guard;
     if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
     const stream = new EventStream(ctx);
@@ -34,12 +40,23 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
 export function concludeSse(ctx: Context): void | Promise<void> {
   const stream = ctx.outlet;
   if (!(stream instanceof EventStream)) return concludeRefusal(ctx);
+  if (ctx.explicitStatus === 204 || ctx.explicitStatus === 304) return respondInstead(ctx, stream, undefined);
   return admit(ctx, (admission) => {
     stream.open();
     ctx.environment.connections.add(stream, admission);
     const { answer } = ctx;
     if (answer instanceof Begun) ctx.bound?.runInAsyncScope(() => run(ctx, stream, answer));
   });
+}
+
+/** Answers by something else than a stream: nothing is open then, and what was to be sent is dropped. */
+function respondInstead(ctx: Context, stream: EventStream, value: unknown): void {
+  ctx.outlet = undefined;
+  stream.abandon();
+  ctx.answered = true;
+  ctx.answer = value;
+  // Outside of the chain its head is sent at once.
+  if (value === undefined) respond(ctx, undefined);
 }
 
 /** A source whose first value has been asked for already. */
@@ -90,7 +107,8 @@ function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
     return undefined;
   }
   if (typeof value !== 'object' || value === null || !isAsyncIterable(value)) {
-    stream.send(value);
+    if (typeof value === 'object' && value !== null && isResponse(value)) respondInstead(ctx, stream, value);
+    else stream.send(value);
     return undefined;
   }
   // What the source does later, it does in the asynchronous context of the middleware.
@@ -106,7 +124,7 @@ function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
 function run(ctx: Context, stream: EventStream, source: Begun): void {
   const emit = (value: unknown): unknown => (stream.send(value) ? undefined : stream.drained());
   const work = pump(source, emit, ctx.signal).then(
-    () => stream.close(),
+    () => stream.complete(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
       if (!(stream.closed !== undefined && isAbort(error))) void ctx.environment.report(error, ctx);

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { Context } from '../core/context.js';
 import { writesPlainly } from '../core/response.js';
 import { Connection, type CloseReason } from './connection.js';
-import { cursorIn } from './cursor.js';
+import { cursorIn, nonceOf } from './cursor.js';
 import { eventStream, HEARTBEAT_COMMENT } from './format.js';
 import type { Frame } from './frame.js';
 import { Message } from './message.js';
@@ -32,8 +32,7 @@ export class EventStream extends Connection {
   }
 
   override get cursor(): string | undefined {
-    const { headers, query } = this.context;
-    return cursorIn(headers['last-event-id']) ?? cursorIn(query.lastEventId);
+    return lastEventId(this.context);
   }
 
   /** @internal Sends the head: from now on events flow. */
@@ -85,6 +84,13 @@ export class EventStream extends Connection {
     // Who does not read would keep the connection, and all that waits in it, for as long as it likes.
     const cut = setTimeout(() => response.destroy(), environment.timeouts.close).unref();
     response.once('close', () => clearTimeout(cut));
+  }
+
+  /** @internal Its source has ended: by the id of the last event its reader is known not to need another. */
+  complete(): void {
+    if (this.closed !== undefined) return;
+    this.write(end({ code: 1000, reason: '' }, finalId(this.context)));
+    this.close();
   }
 
   override beat(interval: number): boolean {
@@ -145,6 +151,21 @@ function write(sink: Writable, frames: Frame | readonly Frame[]): void {
   }
 }
 
-function end(reason: CloseReason): Frame {
-  return eventStream.frame(eventStream.payload(new Message(reason, 'end')));
+function end(reason: CloseReason, id?: string): Frame {
+  return eventStream.frame(eventStream.payload(new Message(reason, 'end', id)));
+}
+
+/** Whether a client comes back to a stream that has ended normally. */
+export function hasFinished(context: Context): boolean {
+  const id = lastEventId(context);
+  return id?.startsWith('end.') === true && id === finalId(context);
+}
+
+/** The id of the last event of a stream: those of other paths are not its own. */
+function finalId({ path }: Context): string {
+  return `end.${nonceOf(path)}`;
+}
+
+function lastEventId({ headers, query }: Context): string | undefined {
+  return cursorIn(headers['last-event-id']) ?? cursorIn(query.lastEventId);
 }

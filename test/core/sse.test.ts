@@ -164,7 +164,9 @@ describe('an event stream', () => {
   }
 
   it('is what an async generator yields, and ends with it', async () => {
-    expect(await wire('/count')).to.equal('data: one\n\ndata: {"two":2}\n\ndata: 3\n\ndata: sse\n\n');
+    expect(await wire('/count')).to.match(
+      /^data: one\n\ndata: {"two":2}\n\ndata: 3\n\ndata: sse\n\nevent: end\nid: \S+\ndata: {"code":1000,"reason":""}\n\n$/,
+    );
   });
 
   it('has the fields that keep it from being cached, changed or buffered', async () => {
@@ -177,7 +179,7 @@ describe('an event stream', () => {
   });
 
   it('carries names, ids and the time to reconnect', async () => {
-    expect(await wire('/fields')).to.equal(
+    expect((await wire('/fields')).split('event: end')[0]).to.equal(
       'event: price\nid: 7\nretry: 5000\ndata: {"price":1}\n\ndata: plain\n\nid: 8\n\ndata: after\n\n',
     );
   });
