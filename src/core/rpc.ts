@@ -105,7 +105,7 @@ export class Calls {
       return reply(refusal(socket, id ?? null, METHOD_NOT_FOUND, message, new HttpError(404)));
     }
     const ctx = new CallContext(socket.context, params);
-    const succeed = (): Answer | undefined => {
+    const succeed = (): Answer | undefined | Promise<Answer | undefined> => {
       if (!ctx.reached) {
         const refused = refusalOf(ctx, procedure);
         if (refused !== undefined) return fail(refused);
