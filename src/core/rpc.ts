@@ -83,7 +83,7 @@ export class Calls {
     try {
       socket.answer(fitting(socket, `[${answers.join()}]`));
     } catch (error) {
-      this.#send(socket, errorAnswer(socket.context, null, error));
+      this.#send(socket, await errorAnswer(socket.context, null, error));
     }
   }
 
