@@ -13,6 +13,7 @@ const FLOORS: Floor[] = [
       'core/bytes',
       'core/errors',
       'core/logger',
+      'core/subscribable',
       'core/thenable',
       'core/pump',
       'core/framing',

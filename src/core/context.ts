@@ -11,6 +11,7 @@ import type { Scope } from './injection-scope.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
 import { tended } from './tended.js';
+import { Subscribable } from './subscribable.js';
 import type { Revocation } from '../live/revocations.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './tracing.js';
@@ -240,7 +241,11 @@ export class Context {
    * @throws Error if the exchange has been answered already.
    */
   send(value: unknown): boolean {
-    if (this.outlet !== undefined) return this.outlet.send(value);
+    if (this.outlet !== undefined) {
+      if (!(value instanceof Subscribable)) return this.outlet.send(value);
+      value.subscribe(this.outlet);
+      return true;
+    }
     if (this.answered || this.headSent) {
       throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
     }

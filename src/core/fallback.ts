@@ -24,7 +24,7 @@ export function nowhere(router: Router, application: readonly Link[]): Route {
 /** A plain request for a socket's path: the same guard, and then 426 (RFC 9110, section 15.5.22). */
 export function upgradeRequired(match: Match | undefined): Match | undefined {
   if (match === undefined) return undefined;
-  const conclude = (ctx: Context): void => {
+  const conclude = (ctx: Context): void | Promise<void> => {
     if (!ctx.reached) return concludeHttp(ctx);
     throw new HttpError(426, 'This resource is a WebSocket', {
       // Without `close` Node would keep the connection of a client that asked for its end.

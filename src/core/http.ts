@@ -22,7 +22,9 @@ export function httpStep(call: Call, status: number | undefined): Step {
 }
 
 /** Sends the answer that was decided. */
-export function concludeHttp(ctx: Context): void {
+export function concludeHttp(ctx: Context): void | Promise<void> {
+  if (ctx.answered && ctx.answer instanceof Channel)
+    return ctx.answer.history().then((kept) => respond(ctx, kept));
   if (ctx.answered) respond(ctx, ctx.answer);
   else if (ctx.reached) respond(ctx, undefined);
   else concludeRefusal(ctx);
@@ -51,7 +53,11 @@ function decide(ctx: Context, value: unknown, status: number | undefined): unkno
   if (value instanceof Channel)
     return value.newest(ctx.environment.limits.buffered).then((kept) => ctx.send(kept));
   // Its values are taken after the head, and still in the asynchronous context that the middleware has made.
-  if (typeof value === 'object' && value !== null && isAsyncIterable(value)) ctx.bind();
+  if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
+    ctx.bind();
+    // Nobody reads it any more, and it may hold something since it was made.
+    if (ctx.ended) return value[Symbol.asyncIterator]().return?.();
+  }
   ctx.send(value);
   return undefined;
 }

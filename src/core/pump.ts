@@ -7,6 +7,11 @@ export async function pump<T>(
   emit: (value: T) => unknown,
   signal: AbortSignal,
 ): Promise<void> {
+  if (signal.aborted) {
+    // Nothing is asked of it, but it may hold something since it was made.
+    await source.return?.();
+    return;
+  }
   let stopping: Promise<unknown> | undefined;
   const stop = (): void => {
     if (stopping !== undefined) return;
@@ -16,7 +21,6 @@ export async function pump<T>(
   };
   signal.addEventListener('abort', stop, { once: true });
   try {
-    if (signal.aborted) stop();
     for (;;) {
       const result = await source.next();
       if (result.done === true) break;
@@ -30,4 +34,28 @@ export async function pump<T>(
     signal.removeEventListener('abort', stop);
   }
   await stopping;
+}
+
+/** Milliseconds that a source has for its clean-up before it counts as stuck. */
+const CLEAN_UP = 250;
+
+/**
+ * Resolves when the work on a source is done, or when the source has not ended a while after `signal` has told it to:
+ * a generator that awaits what never settles cannot be ended, and nobody may have to wait for it.
+ */
+export function untilStuck(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const over = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stopped);
+      resolve();
+    };
+    const stopped = (): void => {
+      timer = setTimeout(over, CLEAN_UP);
+    };
+    if (signal.aborted) stopped();
+    else signal.addEventListener('abort', stopped, { once: true });
+    work.then(over, over);
+  });
 }

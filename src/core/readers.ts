@@ -13,6 +13,8 @@ export interface BoundParameter {
   readonly read: Reader;
   /** `head`: once, before the head. `call`: for each message or call. `body`: from the message. `outlet`: what has opened. */
   readonly from: 'head' | 'call' | 'body' | 'outlet';
+  /** Whether it is the socket, of which the method may ask for messages. */
+  readonly isSocket: boolean;
   /** The declared or given type, for the codec. */
   readonly type: unknown;
 }
@@ -91,7 +93,8 @@ function bind(
   const convert = metadata.input
     ? conversion(metadata, given, whole ? undefined : type, declared?.[site.index])
     : undefined;
-  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), type };
+  const isSocket = metadata.takes === 'socket';
+  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), isSocket, type };
 }
 
 function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): BoundParameter['from'] {

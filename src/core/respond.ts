@@ -5,7 +5,7 @@ import { bytesOf, isBlob } from './bytes.js';
 import type { Context } from './context.js';
 import { isA, isAbort, problem, type HttpError } from './errors.js';
 import { copyFields, isNodeStream, isResponse, valuesOf, type ForeignResponse } from './forwarded.js';
-import { pump } from './pump.js';
+import { pump, untilStuck } from './pump.js';
 import { Response as Answer } from './response.js';
 import { eventStream } from '../live/format.js';
 import { json } from '../live/json-text.js';
@@ -132,12 +132,11 @@ function stream(ctx: Context, values: AsyncIterator<unknown>, type: string | und
   const write = writerOf(ctx);
   const take = (): Promise<void> => pump(values, write, ctx.signal);
   const work = ctx.bound === undefined ? take() : ctx.bound.runInAsyncScope(take);
-  ctx.environment.pending(
-    work.then(
-      () => response.end(),
-      (error: unknown) => failStream(ctx, error),
-    ),
+  const done = work.then(
+    () => response.end(),
+    (error: unknown) => failStream(ctx, error),
   );
+  ctx.environment.pending(untilStuck(done, ctx.signal));
 }
 
 /** Writes values one after the other, at the reader's pace. The first decides the type of all, where none is set. */

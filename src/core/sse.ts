@@ -6,7 +6,7 @@ import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { Disconnected, isAbort } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
-import { pump } from './pump.js';
+import { pump, untilStuck } from './pump.js';
 import { isResponse } from './forwarded.js';
 import { isAsyncIterable, respond } from './respond.js';
 import { isThenable } from './thenable.js';
@@ -27,8 +27,8 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
     ctx.guard = guard;
     if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
     const stream = new EventStream(ctx);
-    if (ctx.answered) stream.send(ctx.answer);
     ctx.outlet = stream;
+    if (ctx.answered) ctx.send(ctx.answer);
     const value = call(ctx);
     return isThenable(value)
       ? Promise.resolve(value).then((later) => begin(ctx, stream, later))
@@ -131,5 +131,5 @@ function run(ctx: Context, stream: EventStream, source: Begun): void {
       stream.terminate();
     },
   );
-  ctx.environment.pending(work);
+  ctx.environment.pending(untilStuck(work, ctx.signal));
 }

@@ -13,7 +13,7 @@ import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
 import type { Reader, WebSocketOptions } from './metadata.js';
 import { checkOrigin, type OriginRule } from './origins.js';
-import { pump } from './pump.js';
+import { pump, untilStuck } from './pump.js';
 import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
 import { parseCall, type Calls } from './rpc.js';
@@ -70,7 +70,7 @@ export class SocketRoute implements Conversation {
     this.rate = options.rate;
     const body = parameters.find(({ from }) => from === 'body');
     this.#perMessage = body !== undefined;
-    this.#takesSocket = parameters.some(({ from }) => from === 'outlet');
+    this.#takesSocket = parameters.some(({ isSocket }) => isSocket);
     const type = (
       body ?? parameters.find(({ from, type: t }) => from === 'outlet' && (t === String || isBytes(t)))
     )?.type;
@@ -110,10 +110,15 @@ export class SocketRoute implements Conversation {
 
   #start(ctx: Context, socket: Socket): void {
     socket.open();
-    if (ctx.answered) socket.send(ctx.answer);
+    if (ctx.answered) ctx.send(ctx.answer);
     if (this.#perMessage) {
       socket.listen();
       return;
+    }
+    // What does not take the socket cannot ask for messages: none waits, so that a close frame behind them is seen.
+    if (!this.#takesSocket) {
+      if (this.method.calls === undefined) socket.ignore();
+      else socket.listen();
     }
     try {
       const value = this.method.run.perConnection(ctx, undefined);
@@ -126,8 +131,6 @@ export class SocketRoute implements Conversation {
     } catch (error) {
       this.#fail(socket, error);
     }
-    // Calls are answered while the method still runs, unless it takes the messages itself.
-    if (this.method.calls !== undefined && !this.#takesSocket) socket.listen();
   }
 
   isCall(message: RawMessage): boolean {
@@ -161,7 +164,7 @@ export class SocketRoute implements Conversation {
         ? traced(messageTracing, socket.context, this.method.name, () => this.#handle(socket, message))
         : this.#handle(socket, message);
       if (!isThenable(value)) {
-        if (value !== undefined) socket.send(value);
+        if (value !== undefined) deliver(socket, value);
         return undefined;
       }
       return Promise.resolve(value).then(
@@ -208,7 +211,7 @@ export class SocketRoute implements Conversation {
   #reply(socket: Socket, value: unknown): void | Promise<void> {
     if (value === undefined) return undefined;
     try {
-      socket.send(value);
+      deliver(socket, value);
       return undefined;
     } catch (error) {
       return this.refuse(socket, error);
@@ -217,19 +220,21 @@ export class SocketRoute implements Conversation {
 
   /** What a method that runs once has returned: a source is pumped, a channel subscribed, a value sent. */
   #settle(socket: Socket, value: unknown): void {
-    if (!socket.iterated) {
+    if (this.#takesSocket && !socket.iterated) {
       if (this.method.calls === undefined) socket.ignore();
       else socket.listen();
     }
-    if (value === undefined || socket.closed !== undefined) return;
+    if (value === undefined) return;
     if (value instanceof Channel) {
       value.subscribe(socket);
       return;
     }
     if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
+      // Where the client has left already the source is told so: it may hold something since it was made.
       this.#pump(socket, value);
       return;
     }
+    if (socket.closed !== undefined) return;
     void this.#reply(socket, value);
   }
 
@@ -240,7 +245,7 @@ export class SocketRoute implements Conversation {
       () => socket.close(),
       (error: unknown) => this.#fail(socket, error),
     );
-    context.environment.pending(work);
+    context.environment.pending(untilStuck(work, context.signal));
   }
 
   #fail(socket: Socket, error: unknown): void {
@@ -262,6 +267,11 @@ export class SocketRoute implements Conversation {
       throw new HttpError(400, 'The message cannot be decoded', { cause });
     }
   }
+}
+
+function deliver(socket: Socket, value: unknown): void {
+  if (value instanceof Channel) value.subscribe(socket);
+  else socket.send(value);
 }
 
 function nothing(): undefined {

@@ -1,3 +1,4 @@
+import { Subscribable } from '../core/subscribable.js';
 import { isThenable } from '../core/thenable.js';
 import { valuePublished } from '../core/tracing.js';
 import type { Member } from './broker.js';
@@ -9,7 +10,7 @@ import { Presence } from './presence.js';
 import { presenceTopic, type Topics } from './topic.js';
 
 /** A handle on one channel. It costs nothing while nobody reads it. */
-export class Channel<T = unknown> implements AsyncIterable<T> {
+export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
   readonly #topics: Topics;
   readonly #bounds: HistoryBounds | undefined;
 
@@ -19,7 +20,10 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
     /** The template, filled: `rooms/lobby`. */
     readonly name: string,
     topics: Topics,
+    /** The exchange that it was given to: loops over the channel end with it. */
+    private readonly exchange?: { readonly signal: AbortSignal },
   ) {
+    super();
     this.#topics = topics;
     this.#bounds = boundsOf(definition.options.history);
   }
@@ -78,7 +82,9 @@ export class Channel<T = unknown> implements AsyncIterable<T> {
 
   /** Reads the channel in the server, from the moment that this is called. */
   [Symbol.asyncIterator](): AsyncIterator<T, void> {
-    return this.#topics.open(this.name, this.definition).feed() as AsyncIterator<T, void>;
+    const feed = this.#topics.open(this.name, this.definition).feed();
+    if (this.exchange !== undefined) feed.endWith(this.exchange.signal);
+    return feed as AsyncIterator<T, void>;
   }
 }
 

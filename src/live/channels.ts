@@ -25,7 +25,7 @@ export class Channels {
 
   /** @internal The channel that the path of an exchange picks, if the exchange may read it. */
   read(definition: ChannelDefinition<never>, ctx: Context): Channel<never> | Promise<Channel<never>> {
-    const channel = this.of(definition, ctx.params);
+    const channel = new Channel(definition, definition.name(ctx.params), this.topics, ctx);
     const { authorize } = definition.options;
     if (authorize === undefined) return channel;
     const decide = (allowed: unknown): Channel<never> => {

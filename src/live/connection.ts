@@ -305,6 +305,11 @@ export abstract class Connection {
     this.context.environment.counters.messagesOut++;
   }
 
+  /** @internal Bytes that are gathered, and not written yet. */
+  get unwritten(): number {
+    return this.#pendingBytes;
+  }
+
   /** @internal What is written until `uncork` waits for it, and leaves at once then. */
   cork(): void {
     this.#corked = true;

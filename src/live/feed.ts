@@ -10,6 +10,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
   readonly #held = new Map<unknown, T>();
   #serial = 0;
   #ended = false;
+  #unbind: (() => void) | undefined = undefined;
   #overrun = false;
   #waiter: ((result: IteratorResult<T, void>) => void) | undefined = undefined;
 
@@ -17,6 +18,14 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     private readonly source: Source,
     private readonly overflow: Overflow<T>,
   ) {}
+
+  /** Ends with what it belongs to, also while it waits. */
+  endWith(signal: AbortSignal): void {
+    const end = (): void => void this.return();
+    if (signal.aborted) return end();
+    signal.addEventListener('abort', end, { once: true });
+    this.#unbind = () => signal.removeEventListener('abort', end);
+  }
 
   deliver(publication: Publication): void {
     const value = publication.message.value as T;
@@ -73,6 +82,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#unbind?.();
     this.source.remove(this);
     this.#waiter?.({ done: true, value: undefined });
     this.#waiter = undefined;

@@ -1,3 +1,4 @@
+import { bytesOf } from '../core/bytes.js';
 import type { Codec } from '../core/metadata.js';
 import { binaryFrame, shared, textFrame, type Frame } from './frame.js';
 import { json } from './json-text.js';
@@ -28,8 +29,8 @@ export const HEARTBEAT_COMMENT: Frame = ':\n\n';
 
 /** The JSON that measuring a message for its history has made is not made again. */
 const bare: Format = {
-  payload: (message) => (isPlain(message.value) ? message.value : message.json),
-  plain: (value) => (isPlain(value) ? value : json(value)),
+  payload: (message) => asItIs(message.value) ?? message.json,
+  plain: (value) => asItIs(value) ?? json(value),
   frame: messageFrame,
 };
 const bareByCodec = new WeakMap<Codec, Format>();
@@ -47,7 +48,7 @@ export const EVENTS_PROTOCOL = 'coequal.events';
 
 export const eventObjects: Format = {
   payload: ({ id, event, retry, value }) =>
-    json({ id, event, retry, data: value instanceof Uint8Array ? textOf(value) : value }),
+    json({ id, event, retry, data: bytesOf(value) === undefined ? value : textOf(value) }),
   plain: (value) => eventObjects.payload(new Message(value)),
   frame: messageFrame,
 };
@@ -55,8 +56,8 @@ export const eventObjects: Format = {
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === undefined) return '';
-  if (value instanceof Uint8Array)
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+  const bytes = bytesOf(value);
+  if (bytes !== undefined) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
   return json(value);
 }
 
@@ -72,16 +73,18 @@ function fields(message: Message): string {
   if (id !== undefined) text += `id: ${id}\n`;
   if (retry !== undefined) text += `retry: ${retry}\n`;
   if (value !== undefined || event !== undefined || text === '')
-    text += `data: ${lines(typeof value === 'object' && !isPlain(value) ? message.json : textOf(value))}\n`;
+    text += `data: ${lines(typeof value === 'object' && asItIs(value) === undefined ? message.json : textOf(value))}\n`;
   return `${text}\n`;
 }
 
-function isPlain(value: unknown): value is string | Uint8Array {
-  return typeof value === 'string' || value instanceof Uint8Array;
+/** Text and bytes, which no encoder is asked about. */
+function asItIs(value: unknown): string | Uint8Array | undefined {
+  if (typeof value === 'string') return value;
+  return typeof value === 'object' ? bytesOf(value) : undefined;
 }
 
 function bareBy(encode: (value: unknown) => string | Uint8Array): Format {
-  const plain = (value: unknown): string | Uint8Array => (isPlain(value) ? value : encode(value));
+  const plain = (value: unknown): string | Uint8Array => asItIs(value) ?? encode(value);
   return { payload: ({ value }) => plain(value), plain, frame: messageFrame };
 }
 

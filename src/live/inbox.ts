@@ -43,6 +43,7 @@ export class Inbox {
   #taking: Taking;
   #busy = false;
   #ended = false;
+  #closing = false;
   #waiter: ((message: RawMessage | undefined) => void) | undefined = undefined;
 
   constructor(owner: InboxOwner, taking: Taking = 'held') {
@@ -111,14 +112,29 @@ export class Inbox {
     this.#inNextTurn(() => raw.resume());
   }
 
-  /** Drops what waits and what comes. */
+  /** Drops what waits and what comes; whoever waits is told that nothing comes any more. */
   discard(): void {
+    this.#drop();
+    this.#waiter?.(undefined);
+    this.#waiter = undefined;
+  }
+
+  /** Drops what waits and what comes, where no method has asked for it. */
+  release(): void {
+    if (this.#taking === 'held') this.#drop();
+  }
+
+  /** Drops what waits and what comes, while the closing handshake runs; whoever waits is told when it is over. */
+  close(): void {
+    this.#closing = true;
+    this.#drop();
+  }
+
+  #drop(): void {
     this.#taking = 'nothing';
     this.#queue = undefined;
     this.#head = 0;
     this.#bytes = 0;
-    this.#waiter?.(undefined);
-    this.#waiter = undefined;
     if (this.#owner.raw.isPaused) this.#owner.raw.resume();
   }
 
@@ -152,7 +168,7 @@ export class Inbox {
   #take(resolve: (message: RawMessage | undefined) => void, reject: (error: Error) => void): void {
     const message = this.#shift();
     if (message !== undefined) resolve(message);
-    else if (this.#ended || this.#taking === 'nothing') resolve(undefined);
+    else if (this.#ended || (this.#taking === 'nothing' && !this.#closing)) resolve(undefined);
     else if (this.#waiter !== undefined) reject(new Error('next() was called before the last one was done'));
     else this.#waiter = resolve;
   }

@@ -108,10 +108,15 @@ export class Incoming {
     this.#messages.discard();
   }
 
-  /** Nothing is taken any more. */
-  discard(): void {
-    this.#messages.discard();
-    this.#calls?.discard();
+  /** No method has asked for messages yet, and others take them: none is held. */
+  release(): void {
+    this.#messages.release();
+  }
+
+  /** This side closes: nothing is taken any more, and a loop ends with the closing handshake. */
+  close(): void {
+    this.#messages.close();
+    this.#calls?.close();
   }
 
   /** The socket has closed. What had come before is still handled. */

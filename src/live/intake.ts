@@ -42,6 +42,9 @@ export class Intake {
   /** The begin of a frame whose length is not known yet: 13 bytes at the most. */
   #held: Buffer | undefined = undefined;
   #followed = false;
+  #reading = false;
+  /** Whether ws is to read from the next frame on. */
+  #leaving = false;
 
   private constructor(
     private readonly stream: Duplex,
@@ -74,17 +77,28 @@ export class Intake {
       this.#held = undefined;
     }
     this.taker.cork();
+    this.#reading = true;
     try {
       this.#read(data);
     } finally {
+      this.#reading = false;
       this.taker.uncork();
     }
+  }
+
+  /** ws reads the stream from now on: somebody listens to its messages. From within a message, from the next one on. */
+  static leave(stream: Duplex): void {
+    const intake = Intake.of(stream);
+    if (intake === undefined) return;
+    if (intake.#reading) intake.#leaving = true;
+    else intake.handBack();
   }
 
   /** @internal ws takes over, with what was not read yet. */
   handBack(rest: Buffer | undefined = this.#held): void {
     this.#held = undefined;
     const { stream } = this;
+    if ((stream as Wired)[TAKER] !== this) return;
     stream.off('close', onClose);
     stream.on('data', theirs);
     stream.off('data', onData);
@@ -96,6 +110,7 @@ export class Intake {
     const end = data.length;
     let at = this.#owed === 0 ? 0 : this.#give(data, 0, this.#owed);
     while (at < end && !this.stream.destroyed) {
+      if (this.#leaving) return this.handBack(data.subarray(at));
       if (end - at < 2) return this.#hold(data, at);
       const first = data[at] as number;
       const second = data[at + 1] as number;
@@ -116,6 +131,7 @@ export class Intake {
       else if (this.#message(data, first, mask, next)) at = next;
       else return this.handBack(data.subarray(at));
     }
+    if (this.#leaving) this.handBack();
   }
 
   /** Gives a message to the socket; false, and the frame is as it was, for text that is not UTF-8. */

@@ -10,7 +10,7 @@ interface Parser extends Writable {
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
-  connection!: Socket;
+  declare connection: Socket;
   /** The close that was sent first, whoever sent it. */
   sent: CloseReason | undefined = undefined;
 
@@ -22,6 +22,32 @@ export class Peer extends WebSocket {
   /** Whether a message has begun that has not ended. Only ws's parser knows: there is no event for it. */
   get unfinished(): boolean {
     return this.parser._fragmented !== 0 || this.parser._state !== 0;
+  }
+
+  override on(event: string | symbol, listener: (...args: never[]) => void): this {
+    this.#heed(event);
+    return super.on(event, listener as (...args: unknown[]) => void);
+  }
+
+  override addListener(event: string | symbol, listener: (...args: never[]) => void): this {
+    return this.on(event, listener);
+  }
+
+  override prependListener(event: string | symbol, listener: (...args: never[]) => void): this {
+    this.#heed(event);
+    return super.prependListener(event, listener as (...args: unknown[]) => void);
+  }
+
+  /** Whoever listens to messages here gets all of them from ws: short ones, too, which are read elsewhere otherwise. */
+  #heed(event: string | symbol): void {
+    // The socket's own listeners come before it is known here.
+    if (event === 'message') (this.connection as Socket | undefined)?.overheard();
+  }
+
+  /** What the socket has sent and has not written yet goes first: messages leave in the order of their sending. */
+  override send(...args: [data: unknown, options?: unknown, callback?: unknown]): void {
+    this.connection.flush();
+    super.send(...(args as [never, never, never]));
   }
 
   /** A pong is seen in passing: a fourth listener would double the table that each socket has of them. */
@@ -49,6 +75,17 @@ export class Peer extends WebSocket {
     else setImmediate(leave);
   }
 }
+
+const { get: ofWs } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount') as {
+  get(this: WebSocket): number;
+};
+
+/** What the socket has not written yet waits, too. ws's declarations have a field where its class has an accessor. */
+Object.defineProperty(Peer.prototype, 'bufferedAmount', {
+  get(this: Peer): number {
+    return ofWs.call(this) + ((this.connection as Socket | undefined)?.unwritten ?? 0);
+  },
+});
 
 /** @throws TypeError for what RFC 6455 lets nobody send, sections 5.5 and 7.4. */
 export function checkClose(code: number, reason: string): void {

@@ -52,10 +52,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#stream = stream;
     this.#conversation = conversation;
     this.#compressed = peer.extensions !== '';
-    peer.connection = this as Socket;
     peer.on('message', onMessage);
     peer.on('error', onError);
     peer.on('close', onClose);
+    peer.connection = this as Socket;
     // What is compressed is ws's to read, and so is a stream that somebody else listens to.
     if (!this.#compressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
   }
@@ -168,7 +168,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.farewell = { code, reason };
     this.raw.close(code, reason);
     this.#taking = 'nothing';
-    this.#incoming?.discard();
+    this.#incoming?.close();
     this.#calls?.end();
   }
 
@@ -197,6 +197,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   ignore(): void {
     this.#taking = 'nothing';
     this.#incoming?.ignore();
+  }
+
+  /** @internal Somebody listens to ws's messages: ws reads them all, and none waits for a method that may not ask. */
+  overheard(): void {
+    Intake.leave(this.#stream);
+    if (this.#incoming !== undefined) this.#incoming.release();
+    else if (this.#taking === 'held') this.#taking = 'nothing';
   }
 
   /** @internal Whether a loop over the messages runs or has begun. */
@@ -335,7 +342,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 }
 
 function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  (this as Peer).connection.receive(binary ? (data as Buffer) : (data as Buffer).toString());
+  const { connection } = this as Peer;
+  if (!binary) connection.receive((data as Buffer).toString());
+  else if (Buffer.isBuffer(data)) connection.receive(data);
+  // Whoever uses ws's socket may have set its binaryType.
+  else if (Array.isArray(data)) connection.receive(Buffer.concat(data as Buffer[]));
+  else if (data instanceof ArrayBuffer) connection.receive(Buffer.from(data));
+  else void (data as Blob).arrayBuffer().then((bytes) => connection.receive(Buffer.from(bytes)));
 }
 
 /** ws closes the socket itself for what breaks the protocol; one line tells the operator. */
