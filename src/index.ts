@@ -20,6 +20,7 @@ export { connect, type ExpressMiddleware } from './core/express/connect.js';
 export type { Logger } from './core/logger.js';
 export type { Codec, ControllerOptions, RpcOptions, WebSocketOptions } from './core/metadata.js';
 export type { AppOptions, Limits, Timeouts } from './core/options.js';
+export type { Validated, Validator } from './core/validator.js';
 export type { OriginPolicy } from './core/origins.js';
 export { Unguarded, UseMiddleware } from './decorators/middleware.js';
 export { param, type Param as ParamDecorator, type ParamOptions } from './decorators/param.js';

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import * as coequal from 'coequal';
+import * as classValidator from 'coequal/class-validator';
 import * as testing from 'coequal/testing';
 
 /** Each name that the package exports at run time, so that growth is a decision. */
@@ -29,6 +30,10 @@ const NAMES = {
 describe('the public names', () => {
   it('of coequal are these and no others', () => {
     expect(Object.keys(coequal).sort()).to.deep.equal(Object.values(NAMES).flat().sort());
+  });
+
+  it('of coequal/class-validator are these and no others', () => {
+    expect(Object.keys(classValidator)).to.deep.equal(['classValidator']);
   });
 
   it('of coequal/testing are these and no others', () => {

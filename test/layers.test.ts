@@ -66,7 +66,16 @@ const FLOORS: Floor[] = [
       'core/router',
     ],
   },
-  { files: ['core/injection*', 'core/invoke', 'core/input-types', 'core/readers', 'core/links'] },
+  {
+    files: [
+      'core/injection*',
+      'core/invoke',
+      'core/input-types',
+      'core/validator',
+      'core/readers',
+      'core/links',
+    ],
+  },
   { files: ['live/*'] },
   {
     files: [
@@ -95,7 +104,7 @@ const FLOORS: Floor[] = [
   },
   { files: ['core/app'] },
   { files: ['decorators/*'], only: ['core/errors', 'core/metadata'] },
-  { files: ['files', 'index'] },
+  { files: ['files', 'class-validator', 'index'] },
   { files: ['testing/*'] },
   { files: ['demo/*'] },
 ];

@@ -20,6 +20,7 @@ import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
 import { concludeSse, sseStep } from './sse.js';
 import { isThenable } from './thenable.js';
+import type { Validator } from './validator.js';
 import { messageReaders, SocketRoute, type Run } from './websocket.js';
 
 /** A route with all that `explain()` and the audit tell of it. */
@@ -39,6 +40,7 @@ export function compileController(
   application: readonly ScopedLink[],
   injection: Injection,
   logger: Logger,
+  validator: Validator | undefined,
 ): CompiledRoute[] {
   const metadata = controllerMetadata(target);
   if (metadata === undefined) {
@@ -46,7 +48,7 @@ export function compileController(
       `${nameOf(target)} is not a controller: decorate the class with @Controller()`,
     );
   }
-  return new ControllerCompiler(target, metadata, application, injection, logger).routes();
+  return new ControllerCompiler(target, metadata, application, injection, logger, validator).routes();
 }
 
 class ControllerCompiler {
@@ -59,6 +61,7 @@ class ControllerCompiler {
     readonly application: readonly ScopedLink[],
     readonly injection: Injection,
     readonly logger: Logger,
+    readonly validator: Validator | undefined,
   ) {
     this.#provider = injection.provider(target, 'the application');
     this.#classLinks = metadata.middleware.map((one) => linkOf(one, target.name, injection));
@@ -93,12 +96,8 @@ class ControllerCompiler {
   ): CompiledRoute {
     const { kind } = route;
     const path = joinPaths(this.metadata.path, route.path);
-    const parameters = bindParameters(method.parameters, {
-      controller: this.target,
-      method: name,
-      kind,
-      path,
-    });
+    const site = { controller: this.target, method: name, kind, path };
+    const parameters = bindParameters(method.parameters, site, this.validator);
     const all = [...this.application, ...links];
     const { host } = this.metadata.options;
     const guard = this.#inScope(
@@ -195,7 +194,7 @@ class ControllerCompiler {
     let readers: Reader[] = [];
     for (const path of sockets) {
       const site = { controller: this.target, method: name, kind: 'rpc' as const, path };
-      readers = bindParameters(method.parameters, site).map(({ read }) => read);
+      readers = bindParameters(method.parameters, site, this.validator).map(({ read }) => read);
     }
     return readers;
   }

@@ -5,6 +5,9 @@ import { Multipart } from './multipart.js';
 const VALUES: ReadonlySet<unknown> = new Set([String, Number, Boolean, Date]);
 const BODIES: ReadonlySet<unknown> = new Set([...VALUES, Object, Buffer, Uint8Array, Multipart]);
 
+const VALIDATOR =
+  'decorate its properties (@IsInt() …) and set createApp({ validator: classValidator() }) from coequal/class-validator';
+
 /** Whether an argument of an input decorator says what the input is. */
 export function isForm(arg: unknown): boolean {
   return isSchema(arg) || BODIES.has(arg) || isList(arg);
@@ -25,7 +28,8 @@ export function wrongArgument({ args, named, takes }: ParameterMetadata): string
       return 'its argument is undefined, most often because of a circular import: import the schema from a file that imports nothing back';
     }
     if (typeof form === 'function') {
-      return `nothing validates or converts to ${form.name || 'this function'}: give a Standard Schema (zod, valibot, arktype)`;
+      const remedy = typeof args[0] === 'string' ? '' : `, or ${VALIDATOR}`;
+      return `nothing validates or converts to ${form.name || 'this function'}: give a Standard Schema (zod, valibot, arktype)${remedy}`;
     }
     return 'its argument is neither a type nor a Standard Schema (zod, valibot, arktype): wrap a validator of another kind into one';
   }
@@ -46,7 +50,7 @@ export function wrongType(
   if (whole) {
     return type === undefined || type === Object
       ? undefined
-      : `nothing converts a whole record to ${nameOf(type)}: give a schema, ${like('schema')}, or declare a Record<string, unknown>`;
+      : `nothing converts a whole record to ${nameOf(type)}: give a schema, ${like('schema')}, declare a Record<string, unknown>, or ${VALIDATOR}`;
   }
   if (takes === 'body' ? BODIES.has(type) : VALUES.has(type)) return undefined;
   if (type === Array) {
@@ -62,7 +66,8 @@ export function wrongType(
   if (type === BigInt) {
     return `bigint is not converted: give a schema that does, or ${like('String')} and convert it by BigInt(…)`;
   }
-  return `nothing validates or converts to ${nameOf(type)}: give a schema (zod, valibot, arktype), ${like('schema')}`;
+  const remedy = field === '' ? `, or ${VALIDATOR}` : '';
+  return `nothing validates or converts to ${nameOf(type)}: give a schema (zod, valibot, arktype), ${like('schema')}${remedy}`;
 }
 
 function nameOf(type: unknown): string {

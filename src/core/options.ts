@@ -10,6 +10,7 @@ import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
 import type { MiddlewareLike } from './compose.js';
 import { ConfigurationError } from './errors.js';
+import type { Validator } from './validator.js';
 import { originRule, type OriginPolicy } from './origins.js';
 
 /** Bounds on what a client may send. Sizes are bytes. */
@@ -64,6 +65,11 @@ export interface AppOptions {
   logger?: Logger | false;
   /** Sees every error of every exchange. The `HttpError` that it returns, or a promise of one, is answered instead. */
   onError?: (error: unknown, context: Context) => unknown;
+  /**
+   * Validates inputs that are declared as classes: `classValidator()` from `coequal/class-validator`, or your own. Without
+   * one, such an input is an error at start-up.
+   */
+  validator?: Validator;
   limits?: Partial<Limits>;
   timeouts?: Partial<Timeouts>;
   /** Milliseconds between two pings of an open connection: 25 s. A peer silent for two of them is gone. */
@@ -123,6 +129,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof AppOptions>([
   'container',
   'logger',
   'onError',
+  'validator',
   'limits',
   'timeouts',
   'heartbeat',
@@ -191,6 +198,13 @@ function checkControllers(controllers: readonly unknown[]): void {
 const TYPES: Partial<Record<keyof AppOptions, readonly [takes: string, is: (value: unknown) => boolean]>> = {
   middleware: ['a list of middleware', Array.isArray],
   onError: ['a function (error, ctx)', isFunction],
+  validator: [
+    'classValidator() from coequal/class-validator, or an object with validates(type) and validate(type, value, input)',
+    (value) =>
+      isObject(value) &&
+      isFunction((value as Validator).validates) &&
+      isFunction((value as Validator).validate),
+  ],
   userId: ['a function (user)', isFunction],
   health: ['true or false', (value) => typeof value === 'boolean'],
   limits: ['an object of limits', isObject],

@@ -3,10 +3,17 @@ import { readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
 import { convertList, convertTo, isSchema, validateBy, type Conversion } from './convert.js';
 import { ConfigurationError, HttpError } from './errors.js';
-import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
+import {
+  declaredTypes,
+  type ParameterMetadata,
+  type ParameterSite,
+  type Reader,
+  type Schema,
+} from './metadata.js';
 import { Multipart } from './multipart.js';
 import { isForm, isList, wrongArgument, wrongType } from './input-types.js';
 import { isThenable } from './thenable.js';
+import { schemaOf, type Validator } from './validator.js';
 
 /** One parameter of a method in one kind: how it is read, and how often. */
 export interface BoundParameter {
@@ -28,11 +35,13 @@ export function isBytes(type: unknown): boolean {
 
 /**
  * Binds the parameters of a method for one kind.
+ * `validator` checks what is declared as a class.
  * @throws ConfigurationError for what has no meaning there, naming class, method, position and remedy.
  */
 export function bindParameters(
   parameters: ReadonlyMap<number, ParameterMetadata>,
   site: Omit<ParameterSite, 'index'>,
+  validator: Validator | undefined,
 ): BoundParameter[] {
   const { controller, method } = site;
   const declared = declaredTypes(controller, method);
@@ -48,7 +57,7 @@ export function bindParameters(
         'has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say',
       );
     }
-    return bind(metadata, at, declared);
+    return bind(metadata, at, declared, validator);
   });
 }
 
@@ -56,6 +65,7 @@ function bind(
   metadata: ParameterMetadata,
   site: ParameterSite,
   declared: readonly unknown[] | undefined,
+  validator: Validator | undefined,
 ): BoundParameter {
   const call = `@${metadata.name}(${metadata.args.map(show).join(', ')})`;
   const kind: Kind = site.kind === 'rpc' ? 'websocket' : site.kind;
@@ -73,10 +83,14 @@ function bind(
   }
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
-  const refused = metadata.input ? wrongArgument(metadata) : undefined;
-  if (refused !== undefined) throw mistake(site, `is ${call}, but ${refused}`);
-  const given = metadata.args.find(isForm);
   const whole = metadata.named && typeof metadata.args[0] !== 'string';
+  // A class that the validator knows stands for its schema; a field by name is a text, of which no class is made.
+  const validated = (type: unknown): Schema | undefined =>
+    metadata.input && (whole || !metadata.named) ? schemaOf(validator, type, metadata.named) : undefined;
+  const args = metadata.args.map((arg) => validated(arg) ?? arg);
+  const refused = metadata.input ? wrongArgument({ ...metadata, args }) : undefined;
+  if (refused !== undefined) throw mistake(site, `is ${call}, but ${refused}`);
+  const given = args.find(isForm) ?? validated(declared?.[site.index]);
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
       site,

@@ -1,6 +1,7 @@
 import type { Attribute } from '../core/attributes.js';
 import type { ParameterSite, Schema } from '../core/metadata.js';
 import type { Multipart } from '../core/multipart.js';
+import type { Class } from '../core/injection.js';
 import type { RegisteredSession } from '../core/register.js';
 import type { ChannelDefinition } from '../live/channel-definition.js';
 import type { Channel as ChannelType } from '../live/channel.js';
@@ -11,8 +12,11 @@ import { param } from './param.js';
 
 type Value = StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor | ObjectConstructor;
 
-/** What converts or validates an input: a Standard Schema, a type, or a list of one. `Object` takes it as it came. */
-export type Form = Schema | Value | readonly [Value];
+/**
+ * What converts or validates an input: a Standard Schema, a type, a class that the application's validator knows, or a
+ * list of one, `[Number]`. `Object` takes it as it came.
+ */
+export type Form = Schema | Value | Class | readonly [Value | Class];
 
 /** Reads an input as a whole or by name, converted to the declared type or validated. */
 type Input = [name?: string | Form, form?: Form];
