@@ -20,7 +20,7 @@ export function isList(arg: unknown): arg is readonly [unknown] {
 
 /** What is wrong with the arguments of a built-in input decorator; undefined where nothing is. */
 export function wrongArgument({ args, named, takes }: ParameterMetadata): string | undefined {
-  if (!named && takes !== 'body') return undefined;
+  if (!named && takes !== 'body' && takes !== 'socket') return undefined;
   const forms = named && typeof args[0] === 'string' ? args.slice(1) : args;
   for (const form of forms) {
     if (isForm(form)) continue;

@@ -9,7 +9,7 @@ import type { Class } from './injection.js';
 import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
 import type { MiddlewareLike } from './compose.js';
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, unknownKeys } from './errors.js';
 import type { Validator } from './validator.js';
 import { originRule, type OriginPolicy } from './origins.js';
 
@@ -280,13 +280,4 @@ function describe(value: unknown): string {
   return Array.isArray(value)
     ? 'a list'
     : `an object of ${(value as object).constructor?.name ?? 'no class'}`;
-}
-
-function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {
-  for (const key of Object.keys(given)) {
-    if (known.has(key)) continue;
-    throw new ConfigurationError(
-      `${where}: there is no option \`${key}\`; there are ${[...known].join(', ')}`,
-    );
-  }
 }

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
-import { convertList, convertTo, isSchema, validateBy, type Conversion } from './convert.js';
+import { convertList, convertTo, InvalidInput, isSchema, validateBy, type Conversion } from './convert.js';
 import { ConfigurationError, HttpError } from './errors.js';
 import {
   declaredTypes,
@@ -24,6 +24,8 @@ export interface BoundParameter {
   readonly isSocket: boolean;
   /** The declared or given type, for the codec. */
   readonly type: unknown;
+  /** Converts or validates each message of a loop over the socket. */
+  readonly message: Conversion | undefined;
 }
 
 const BYTES: ReadonlySet<unknown> = new Set([Buffer, Uint8Array]);
@@ -83,14 +85,15 @@ function bind(
   }
   const wrong = metadata.check?.(site, ...metadata.args);
   if (wrong !== undefined) throw mistake(site, `is ${call}, but ${wrong}`);
+  const formed = metadata.input || metadata.takes === 'socket';
   const whole = metadata.named && typeof metadata.args[0] !== 'string';
   // A class that the validator knows stands for its schema; a field by name is a text, of which no class is made.
   const validated = (type: unknown): Schema | undefined =>
-    metadata.input && (whole || !metadata.named) ? schemaOf(validator, type, metadata.named) : undefined;
+    formed && (whole || !metadata.named) ? schemaOf(validator, type, metadata.named) : undefined;
   const args = metadata.args.map((arg) => validated(arg) ?? arg);
-  const refused = metadata.input ? wrongArgument({ ...metadata, args }) : undefined;
+  const refused = formed ? wrongArgument({ ...metadata, args }) : undefined;
   if (refused !== undefined) throw mistake(site, `is ${call}, but ${refused}`);
-  const given = args.find(isForm) ?? validated(declared?.[site.index]);
+  const given = args.find(isForm) ?? (metadata.input ? validated(declared?.[site.index]) : undefined);
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
       site,
@@ -108,7 +111,14 @@ function bind(
     ? conversion(metadata, given, whole ? undefined : type, declared?.[site.index])
     : undefined;
   const isSocket = metadata.takes === 'socket';
-  return { read: reader(metadata, site, type, convert), from: origin(metadata, site), isSocket, type };
+  const message = isSocket && given !== undefined ? conversion(metadata, given, type, undefined) : undefined;
+  return {
+    read: reader(metadata, site, type, convert),
+    from: origin(metadata, site),
+    isSocket,
+    type,
+    message,
+  };
 }
 
 function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): BoundParameter['from'] {
@@ -118,13 +128,20 @@ function origin({ takes, stable }: ParameterMetadata, site: ParameterSite): Boun
 }
 
 function conversion(
-  { name, args, takes }: ParameterMetadata,
+  { name, args, takes, named }: ParameterMetadata,
   given: unknown,
   type: unknown,
   declared: unknown,
 ): Conversion | undefined {
   const input = typeof args[0] === 'string' ? args[0] : '';
-  const label = takes === 'body' ? 'The body' : input === '' ? `@${name}()` : `@${name}('${input}')`;
+  const label =
+    takes === 'socket'
+      ? 'The message'
+      : takes === 'body'
+        ? 'The body'
+        : input === ''
+          ? `@${name}()`
+          : `@${name}('${input}')`;
   // Of one text it cannot be seen whether it is a list of one: the type says it.
   const wrap = input !== '' && (isList(given) || declared === Array);
   const convert = isSchema(given)
@@ -132,7 +149,9 @@ function conversion(
     : isList(given)
       ? convertList(given[0], label, input)
       : convertTo(type, label, input);
-  return wrap && convert !== undefined ? (value) => convert(listOf(value)) : convert;
+  if (convert === undefined) return undefined;
+  if (wrap) return (value) => convert(listOf(value));
+  return named && input !== '' && isSchema(given) ? orListOf(convert) : convert;
 }
 
 function reader(
@@ -151,6 +170,29 @@ function reader(
 
 function listOf(value: unknown): unknown {
   return value === undefined || Array.isArray(value) ? value : [value];
+}
+
+/** Where no type says that a schema wants a list: what it refuses as one text, and takes as a list of one, is a list. */
+function orListOf(convert: Conversion): Conversion {
+  const wrapped = async (value: unknown, refusal: unknown): Promise<unknown> => {
+    if (!(refusal instanceof InvalidInput)) throw refusal;
+    try {
+      return await convert([value]);
+    } catch (error) {
+      throw error instanceof InvalidInput ? refusal : error;
+    }
+  };
+  return (value) => {
+    if (typeof value !== 'string') return convert(value);
+    try {
+      const result = convert(value);
+      return isThenable(result)
+        ? Promise.resolve(result).catch((error: unknown) => wrapped(value, error))
+        : result;
+    } catch (error) {
+      return wrapped(value, error);
+    }
+  };
 }
 
 function plainReader({ read, args }: ParameterMetadata): Reader {

@@ -59,6 +59,7 @@ export class SocketRoute implements Conversation {
   readonly #takesSocket: boolean;
   readonly #text: boolean;
   readonly #bytes: boolean;
+  readonly #convert: BoundParameter['message'];
   readonly #head: readonly Reader[];
   /** The message that was looked at last, and the calls that it holds. */
   #seen: { message: RawMessage; value: unknown } | undefined = undefined;
@@ -76,6 +77,7 @@ export class SocketRoute implements Conversation {
     )?.type;
     this.#text = type === String;
     this.#bytes = isBytes(type);
+    this.#convert = parameters.find(({ message }) => message !== undefined)?.message;
     const early = ({ from }: BoundParameter): boolean => from === 'head' || from === 'call';
     this.#head = parameters.some(early) ? parameters.map((one) => (early(one) ? one.read : nothing)) : [];
   }
@@ -186,10 +188,15 @@ export class SocketRoute implements Conversation {
       if (request !== undefined) return calls.answerParsed(socket, request);
       if (!this.#perMessage) return calls.answer(socket, message);
     }
-    return this.#perMessage ? this.method.run.perMessage(socket.context, this.decode(message)) : undefined;
+    return this.#perMessage ? this.method.run.perMessage(socket.context, this.#decode(message)) : undefined;
   }
 
   decode(message: RawMessage): unknown {
+    const value = this.#decode(message);
+    return this.#convert === undefined ? value : this.#convert(value);
+  }
+
+  #decode(message: RawMessage): unknown {
     if (this.#bytes) return typeof message === 'string' ? Buffer.from(message) : message;
     const { codec } = this.method.options;
     if (!this.#text && codec !== undefined) return this.#decodeBy(codec, message);

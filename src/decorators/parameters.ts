@@ -75,11 +75,15 @@ export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typ
   },
 );
 
-/** The socket of a method that runs once: an async iterable of its messages. */
-export const Socket = param<[form?: Form | typeof Buffer]>('Socket', (ctx) => ctx.outlet, {
-  kinds: ['websocket'],
-  takes: 'socket',
-});
+/** The socket of a method that runs once: an async iterable of its messages, each converted or validated where a form is given. */
+export const Socket = param<[form?: Form | typeof Buffer | typeof Uint8Array]>(
+  'Socket',
+  (ctx) => ctx.outlet,
+  {
+    kinds: ['websocket'],
+    takes: 'socket',
+  },
+);
 export type Socket<In = unknown, Out = unknown> = SocketType<In, Out>;
 
 /** The session, where `sessions()` runs. */
@@ -104,7 +108,10 @@ export const Channel = param(
   (ctx, definition: ChannelDefinition<never>) => ctx.environment.channels.read(definition, ctx),
   {
     stable: true,
-    check: (site: ParameterSite, definition) => {
+    check: (site: ParameterSite, definition?: ChannelDefinition<never>) => {
+      if (definition === undefined) {
+        return 'its definition is undefined, most often because of a circular import: define the channel in a file that imports nothing back';
+      }
       const missing = definition.parameters.filter((name) => !templateParameters(site.path).includes(name));
       return missing.length === 0
         ? undefined

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../core/errors.js';
+import { ConfigurationError, unknownKeys } from '../core/errors.js';
 import {
   classMetadata,
   methodMetadata,
@@ -10,9 +10,20 @@ import {
   type WebSocketOptions,
 } from '../core/metadata.js';
 
+const CONTROLLER: ReadonlySet<string> = new Set<keyof ControllerOptions>(['host']);
+const WEBSOCKET: ReadonlySet<string> = new Set<keyof WebSocketOptions>([
+  'protocols',
+  'codec',
+  'onError',
+  'origins',
+  'rate',
+]);
+const RPC: ReadonlySet<string> = new Set<keyof RpcOptions>(['concurrent']);
+
 /** Makes a class a controller: `path` stands before the paths of its methods. */
 export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
   checkPath('Controller', path);
+  unknownKeys(options, CONTROLLER, `@Controller('${path}')`);
   return (target, context?: unknown) => {
     refuseStandard('Controller', context);
     classMetadata(target).controller = { path, options };
@@ -37,11 +48,13 @@ export function Sse(path = ''): MethodDecorator {
 
 /** Opens a socket (RFC 6455) for requests that ask for the upgrade. */
 export function WebSocket(path = '', options: WebSocketOptions = {}): MethodDecorator {
+  unknownKeys(options, WEBSOCKET, `@WebSocket('${path}')`);
   return route('WebSocket', { kind: 'websocket', path, options });
 }
 
 /** Answers JSON-RPC 2.0 calls on the sockets of the class; the method's own name by default. */
 export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
+  unknownKeys(options, RPC, `@Rpc(${name === undefined ? '' : `'${name}'`})`);
   return (prototype, method) => {
     methodMetadata(prototype, method, 'Rpc').routes.push({
       kind: 'rpc',

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../core/errors.js';
+import { ConfigurationError, unknownKeys } from '../core/errors.js';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Context } from '../core/context.js';
 import type { RegisteredUser } from '../core/register.js';
@@ -39,6 +39,14 @@ export interface ChannelDefinition<T> {
   name(params: Readonly<Record<string, unknown>>): string;
 }
 
+const KNOWN: ReadonlySet<string> = new Set<keyof ChannelOptions<never>>([
+  'history',
+  'overflow',
+  'authorize',
+  'schema',
+  'presence',
+]);
+
 /** Declares a sort of channel, once, with its policies. */
 export function defineChannel<T = unknown>(
   template: string,
@@ -47,6 +55,7 @@ export function defineChannel<T = unknown>(
   if (template === '' || template.startsWith('/')) {
     throw new ConfigurationError(`defineChannel('${template}'): a template is a name such as 'rooms/:room'`);
   }
+  unknownKeys(options, KNOWN, `defineChannel('${template}')`);
   const segments = template.split('/');
   const parameters = segments.filter((segment) => segment.startsWith(':')).map((segment) => segment.slice(1));
   const name = (params: Readonly<Record<string, unknown>>): string =>

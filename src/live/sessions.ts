@@ -1,7 +1,7 @@
 import type { Middleware, Next } from '../core/compose.js';
 import type { Context } from '../core/context.js';
 import type { SetCookie } from '../core/cookies.js';
-import { ConfigurationError } from '../core/errors.js';
+import { ConfigurationError, unknownKeys } from '../core/errors.js';
 import { checkOrigin, originRule } from '../core/origins.js';
 import { Session } from './session.js';
 import { SessionKeeper } from './session-keeper.js';
@@ -25,6 +25,14 @@ export interface SessionOptions {
   sameOrigin?: boolean | readonly string[];
 }
 
+const KNOWN: ReadonlySet<string> = new Set<keyof SessionOptions>([
+  'store',
+  'cookie',
+  'idle',
+  'absolute',
+  'rolling',
+  'sameOrigin',
+]);
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const TOKEN = /^[\w-]{43}$/;
 
@@ -33,6 +41,7 @@ const TOKEN = /^[\w-]{43}$/;
  * @throws ConfigurationError for a `__Host-` cookie that browsers would drop
  */
 export function sessions(options: SessionOptions = {}): Middleware {
+  unknownKeys(options, KNOWN, 'sessions');
   const { store = new MemoryStore(), idle = 1_800_000, absolute = 43_200_000, rolling = true } = options;
   const { sameOrigin = true } = options;
   const listed = originRule(typeof sameOrigin === 'boolean' ? [] : sameOrigin, 'sessions: sameOrigin');
