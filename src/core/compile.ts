@@ -162,7 +162,7 @@ class ControllerCompiler {
         if (route.kind !== 'rpc') continue;
         if (procedures.has(route.name)) {
           throw new ConfigurationError(
-            `${this.target.name}.${name}: there is another @Rpc('${route.name}') in the class`,
+            `${this.target.name}.${name}: another method of the class has @Rpc('${route.name}'): rename one of them`,
           );
         }
         const run = this.#run(name, this.#callReaders(name, method), 'message');

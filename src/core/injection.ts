@@ -121,7 +121,9 @@ export class Injection {
 
   #refuse(name: string): never {
     if (this.#watch !== undefined) this.#watch.reached ??= name;
-    throw new ConfigurationError(`${name} was asked for where there is no scope, and it lives in one`);
+    throw new ConfigurationError(
+      `${name} is scoped, but was resolved outside of a scope: inject it into a controller or middleware`,
+    );
   }
 
   #observe(): void {

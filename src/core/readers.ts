@@ -54,10 +54,7 @@ export function bindParameters(
     const metadata = parameters.get(index);
     const at = { ...site, index };
     if (metadata === undefined) {
-      throw mistake(
-        at,
-        'has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say',
-      );
+      throw mistake(at, 'has no decorator: add one that gives its value, such as @Ctx() or @Param(…)');
     }
     return bind(metadata, at, declared, validator);
   });

@@ -88,7 +88,7 @@ describe('an application refuses to start for parameters', () => {
       show(@Param('a') _a: string, _b: string) {}
     }
     expect(refusal([Bare])).to.equal(
-      'Bare.show, parameter 1, has no decorator, so nothing is known of its value: give it one, @Ctx() or @Param(…), say',
+      'Bare.show, parameter 1, has no decorator: add one that gives its value, such as @Ctx() or @Param(…)',
     );
   });
 

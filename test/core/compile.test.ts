@@ -235,7 +235,9 @@ describe('an application refuses to start', () => {
         @Rpc('say')
         two() {}
       }
-      expect(refusal([Calls])).to.equal("Calls.two: there is another @Rpc('say') in the class");
+      expect(refusal([Calls])).to.equal(
+        "Calls.two: another method of the class has @Rpc('say'): rename one of them",
+      );
     });
   });
 
