@@ -58,6 +58,8 @@ export {
   conflate,
   defineChannel,
   type ChannelDefinition,
+  type Authorize,
+  type AuthorizeClass,
   type ChannelOptions,
   type Conflate,
   type Overflow,

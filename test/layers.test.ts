@@ -88,7 +88,7 @@ const FLOORS: Floor[] = [
       'core/rpc',
     ],
   },
-  { files: ['core/express/*', 'core/compile', 'core/audit', 'core/explain'] },
+  { files: ['core/express/*', 'core/compile', 'core/audit', 'core/overlaps', 'core/explain'] },
   {
     files: [
       'core/create-environment',

@@ -89,7 +89,14 @@ export class App {
       linkOf(one, 'the application', this.#injection),
     );
     this.#routes = options.controllers.flatMap((controller) =>
-      compileController(controller, application, this.#injection, logger, options.validator),
+      compileController(
+        controller,
+        application,
+        this.#injection,
+        this.#environment.channels,
+        logger,
+        options.validator,
+      ),
     );
     audit(this.#routes);
     this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment, health);

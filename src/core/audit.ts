@@ -1,34 +1,73 @@
 import type { CompiledRoute } from './compile.js';
 import type { MiddlewareLike } from './compose.js';
 import { ConfigurationError } from './errors.js';
+import { isSameTemplate, Overlaps } from './overlaps.js';
 import { label } from './router.js';
 
 /**
- * The guard audit: methods of one path have one set of middleware in all kinds, unless `@Unguarded('why')` says
- * that it is meant. @throws ConfigurationError naming both methods, and what the one has and the other lacks.
+ * The guard audit: methods that are reachable at one path have the same middleware in all kinds, and a call has what
+ * guards any socket of its class, unless `@Unguarded('why')` says that the difference is intended.
+ * @throws ConfigurationError naming both methods, and the middleware that one has and the other lacks
  */
 export function audit(routes: readonly CompiledRoute[]): void {
-  for (const siblings of byPlace(routes).values()) {
-    for (const [index, route] of siblings.entries()) {
-      for (const other of siblings.slice(index + 1)) compare(route, other);
-    }
+  const overlaps = new Overlaps<CompiledRoute>();
+  for (const route of routes) overlaps.add(route);
+  for (const route of routes) {
+    for (const other of overlaps.of(route)) compare(route, other);
   }
+  for (const sockets of byController(routes)) auditCalls(sockets);
 }
 
 function compare(one: CompiledRoute, other: CompiledRoute): void {
   if (one.kind === other.kind || one.unguarded !== undefined || other.unguarded !== undefined) return;
-  const lacking = missing(one, other);
+  const lacking = missing(one.middleware, other.middleware);
   const [bare, guarded] = lacking.length > 0 ? [other, one] : [one, other];
-  const lacks = lacking.length > 0 ? lacking : missing(other, one);
+  const lacks = lacking.length > 0 ? lacking : missing(other.middleware, one.middleware);
   if (lacks.length === 0) return;
+  const names = lacks.map(nameOf).join(', ');
+  const where = isSameTemplate(bare.path, guarded.path) ? 'on the same path' : 'on an overlapping path';
   throw new ConfigurationError(
-    `${title(bare)} is without ${lacks.join(', ')}, which ${title(guarded)} on the same path has: ` +
-      `add @UseMiddleware(${lacks.join(', ')}) to ${bare.name}, or say why not by @Unguarded('…')`,
+    `${title(bare)} lacks ${names}, which ${title(guarded)} ${where} has: ` +
+      `${remedy(lacks, bare.middleware, bare.name)}, or say why not with @Unguarded('…')`,
   );
 }
 
-function missing(one: CompiledRoute, other: CompiledRoute): string[] {
-  return one.middleware.filter((middleware) => !other.middleware.includes(middleware)).map(nameOf);
+/** A call is answered on every socket of its class: the least guarded one is the way to it. */
+function auditCalls(sockets: readonly CompiledRoute[]): void {
+  const guards = new Map(sockets.flatMap((socket) => socket.middleware.map((one) => [one, socket] as const)));
+  for (const bare of sockets) {
+    for (const call of bare.calls) {
+      if (call.unguarded !== undefined) continue;
+      const lacks = missing([...guards.keys()], [...bare.middleware, ...call.middleware]);
+      const [first] = lacks;
+      if (first === undefined) continue;
+      const names = lacks.map(nameOf).join(', ');
+      throw new ConfigurationError(
+        `${call.name} can be called on ${title(bare)}, which lacks ${names}: ${title(guards.get(first) as CompiledRoute)} has it. ` +
+          `Calls are answered on every socket of their class: ${remedy(lacks, call.middleware, call.name)}, ` +
+          `or say why not with @Unguarded('…')`,
+      );
+    }
+  }
+}
+
+function missing(these: readonly MiddlewareLike[], those: readonly MiddlewareLike[]): MiddlewareLike[] {
+  return these.filter((middleware) => !those.includes(middleware));
+}
+
+/** Asking for what is there already would help nobody: a factory makes another function with each call. */
+function remedy(
+  lacks: readonly MiddlewareLike[],
+  present: readonly MiddlewareLike[],
+  method: string,
+): string {
+  const namesakes = new Set(present.map(nameOf));
+  const made = lacks.map(nameOf).filter((name) => namesakes.has(name));
+  if (made.length === 0) return `add @UseMiddleware(${lacks.map(nameOf).join(', ')}) to ${method}`;
+  return (
+    `${method} has another function of the same name (${made.join(', ')}), since a factory makes a new one with each ` +
+    'call. Call the factory once, keep the result in a constant, and use that constant in both places'
+  );
 }
 
 function nameOf(middleware: MiddlewareLike): string {
@@ -39,12 +78,14 @@ function title({ name, kind, verb, path }: CompiledRoute): string {
   return `${name} (${label(kind, verb)} ${path})`;
 }
 
-function placeOf({ host = '', path }: CompiledRoute): string {
-  return `${host} ${path.replace(/:\w+/g, ':')}`;
-}
-
-function byPlace(routes: readonly CompiledRoute[]): Map<string, CompiledRoute[]> {
-  const groups = new Map<string, CompiledRoute[]>();
-  for (const route of routes) groups.set(placeOf(route), [...(groups.get(placeOf(route)) ?? []), route]);
-  return groups;
+/** The sockets of each class that answers calls. */
+function byController(routes: readonly CompiledRoute[]): Iterable<CompiledRoute[]> {
+  const groups = new Map<unknown, CompiledRoute[]>();
+  for (const route of routes) {
+    if (route.calls.length === 0) continue;
+    const group = groups.get(route.controller);
+    if (group === undefined) groups.set(route.controller, [route]);
+    else group.push(route);
+  }
+  return groups.values();
 }

@@ -1,3 +1,10 @@
+import {
+  isChannelDefinition,
+  type Authorize,
+  type AuthorizeClass,
+  type ChannelDefinition,
+} from '../live/channel-definition.js';
+import type { Channels } from '../live/channels.js';
 import type { CallContext } from './call-context.js';
 import { compose, type MiddlewareLike, type Step } from './compose.js';
 import { ConfigurationError } from './errors.js';
@@ -32,6 +39,17 @@ export interface CompiledRoute extends Route {
   readonly unguarded: string | undefined;
   readonly socket: SocketRoute | undefined;
   readonly procedures: readonly string[];
+  /** The class that declares it. */
+  readonly controller: Class;
+  /** What the socket's class answers to calls, for the audit. */
+  readonly calls: readonly AuditedCall[];
+}
+
+/** A call, as the audit compares it with the sockets that it can be made on. */
+export interface AuditedCall {
+  readonly name: string;
+  readonly middleware: readonly MiddlewareLike[];
+  readonly unguarded: string | undefined;
 }
 
 /** Reads what the decorators of a controller have written, and folds each of its routes into one function. */
@@ -39,6 +57,7 @@ export function compileController(
   target: Class,
   application: readonly ScopedLink[],
   injection: Injection,
+  channels: Channels,
   logger: Logger,
   validator: Validator | undefined,
 ): CompiledRoute[] {
@@ -48,23 +67,39 @@ export function compileController(
       `${nameOf(target)} is not a controller: decorate the class with @Controller()`,
     );
   }
-  return new ControllerCompiler(target, metadata, application, injection, logger, validator).routes();
+  return new ControllerCompiler(
+    target,
+    metadata,
+    application,
+    injection,
+    channels,
+    logger,
+    validator,
+  ).routes();
 }
 
 class ControllerCompiler {
   readonly #provider: Provider<object>;
   readonly #classLinks: readonly ScopedLink[];
+  readonly #auditedCalls: readonly AuditedCall[];
 
   constructor(
     readonly target: Class,
     readonly metadata: ControllerMetadata,
     readonly application: readonly ScopedLink[],
     readonly injection: Injection,
+    readonly channels: Channels,
     readonly logger: Logger,
     readonly validator: Validator | undefined,
   ) {
     this.#provider = injection.provider(target, 'the application');
     this.#classLinks = metadata.middleware.map((one) => linkOf(one, target.name, injection));
+    this.#declareChannels();
+    this.#auditedCalls = [...metadata.methods].flatMap(([name, { routes, middleware, unguarded }]) =>
+      routes.some(({ kind }) => kind === 'rpc')
+        ? [{ name: `${target.name}.${name}`, middleware, unguarded }]
+        : [],
+    );
   }
 
   routes(): CompiledRoute[] {
@@ -100,10 +135,7 @@ class ControllerCompiler {
     const parameters = bindParameters(method.parameters, site, this.validator);
     const all = [...this.application, ...links];
     const { host } = this.metadata.options;
-    const guard = this.#inScope(
-      all,
-      compose(all, (ctx) => void (ctx.reached = true)),
-    );
+    const guard = this.#inScope(all, compose(all, this.#admit(method)));
     const socket =
       kind === 'websocket' ? this.#socket(name, parameters, route, calls, guard, all.length > 0) : undefined;
     const call = this.#run(
@@ -128,6 +160,18 @@ class ControllerCompiler {
       unguarded: method.unguarded,
       socket,
       procedures: socket === undefined ? [] : [...(calls?.procedures.keys() ?? [])],
+      controller: this.target,
+      calls: socket === undefined ? [] : this.#auditedCalls,
+    };
+  }
+
+  /** What credentials must prove: that the middleware lets them through, and that they may read the method's channels. */
+  #admit({ parameters }: MethodMetadata): Step {
+    const definitions = channelsOf(parameters);
+    return (ctx) => {
+      ctx.reached = true;
+      const asked = definitions.map((definition) => this.channels.read(definition, ctx));
+      return asked.some(isThenable) ? Promise.all(asked.map(async (one) => one)) : undefined;
     };
   }
 
@@ -243,6 +287,29 @@ class ControllerCompiler {
       );
   }
 
+  /** Channels that the methods read are known to the application before anybody asks for one. */
+  #declareChannels(): void {
+    for (const { parameters } of this.metadata.methods.values()) {
+      for (const definition of channelsOf(parameters)) {
+        this.channels.declare(definition, (target, template) => this.#authorizer(target, template));
+      }
+    }
+  }
+
+  #authorizer(target: AuthorizeClass, template: string): Authorize {
+    const provider = this.injection.provider(target, `authorize of defineChannel('${template}')`);
+    const { instance } = provider;
+    if (instance !== undefined) return (ctx, params) => instance.authorize(ctx, params);
+    const { logger } = this;
+    return (ctx, params) => {
+      const scope = new Scope(ctx);
+      return finallyDo(
+        () => provider.resolve(scope).authorize(ctx, params),
+        () => scope.dispose(logger),
+      );
+    };
+  }
+
   #methodLinks(name: string, method: MethodMetadata): readonly ScopedLink[] {
     return method.middleware.map((one) => linkOf(one, `${this.target.name}.${name}`, this.injection));
   }
@@ -264,6 +331,11 @@ class ControllerCompiler {
       `${this.target.name}.${name} has ${what} but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
     );
   }
+}
+
+/** The channels that a method's parameters read. */
+function channelsOf(parameters: MethodMetadata['parameters']): ChannelDefinition<never>[] {
+  return [...parameters.values()].flatMap(({ args }) => args.filter(isChannelDefinition));
 }
 
 /** Runs `last` when `work` is done, however it ends, and waits for it only where it gives a promise. */

@@ -47,8 +47,9 @@ export interface Broker {
   replay(topic: string, cursor: string | undefined, bounds: HistoryBounds): Replay | Promise<Replay>;
   /** A connection of the member is on the topic. True if it is the member's first. */
   join(topic: string, member: Member): boolean | Promise<boolean>;
-  /** A connection of the member has left. True if it was the member's last. */
-  leave(topic: string, id: string): boolean | Promise<boolean>;
+  /** A connection of the member has left; `member` is what it joined with. True if it was the member's last. */
+  leave(topic: string, member: Member): boolean | Promise<boolean>;
+  /** Each member once, with the information of the latest connection that is still there. */
   members(topic: string): Member[] | Promise<Member[]>;
   /** Ends the connections of a user or a session, in all processes. */
   revoke(target: RevokeTarget, reason: string): void | Promise<void>;

@@ -17,13 +17,22 @@ export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
   return { key };
 }
 
+/** Decides whether an exchange may read the channel that `params` pick: only `true` admits. */
+export type Authorize = (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
+
+/** An injectable class that decides, with services of its own. */
+export type AuthorizeClass = new (...args: never[]) => { authorize: Authorize };
+
 export interface ChannelOptions<T> {
   /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
   history?: number | Partial<HistoryBounds>;
   /** What a full reader costs; `'close'` by default. */
   overflow?: Overflow<T>;
-  /** Whether an exchange may read the channel; false is a 403, and what is thrown is the answer. */
-  authorize?: (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
+  /**
+   * Whether an exchange may read the channel. Only `true`, or a promise of it, admits the reader; everything else is a
+   * 403. An `HttpError` that it throws is the response. A function, or an injectable class with `authorize(ctx, params)`.
+   */
+  authorize?: Authorize | AuthorizeClass;
   /** What may be published: a Standard Schema, synchronous. What it refuses is the publisher's error. */
   schema?: StandardSchemaV1;
   /** Keeps who is on the channel, and says what others may see of a user. */
@@ -52,7 +61,7 @@ export function defineChannel<T = unknown>(
   template: string,
   options: ChannelOptions<T> = {},
 ): ChannelDefinition<T> {
-  if (template === '' || template.startsWith('/')) {
+  if (template === '' || template.startsWith('/') || template.includes('#')) {
     throw new ConfigurationError(`defineChannel('${template}'): a template is a name such as 'rooms/:room'`);
   }
   unknownKeys(options, KNOWN, `defineChannel('${template}')`);
@@ -62,13 +71,33 @@ export function defineChannel<T = unknown>(
     segments
       .map((segment) => {
         if (!segment.startsWith(':')) return segment;
-        const value = params[segment.slice(1)] as string | number | undefined;
-        if (value === undefined)
+        const value = params[segment.slice(1)] as string | number | null | undefined;
+        if (value === undefined || value === null || value === '')
           throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
         return encodeURIComponent(String(value));
       })
       .join('/');
-  return { template, parameters, options, name };
+  const definition = { template, parameters, options, name };
+  DEFINITIONS.add(definition);
+  return definition;
+}
+
+/** Whether a value is what `defineChannel` gave. */
+export function isChannelDefinition(value: unknown): value is ChannelDefinition<never> {
+  return typeof value === 'object' && value !== null && DEFINITIONS.has(value);
+}
+
+const DEFINITIONS = new WeakSet<object>();
+
+/** Whether two templates can be filled to one name. A value is never more than one segment, nor less. */
+export function canCollide(one: string, other: string): boolean {
+  const [these, those] = [one.split('/'), other.split('/')];
+  return (
+    these.length === those.length &&
+    these.every(
+      (segment, i) => segment === those[i] || segment.startsWith(':') || those[i]?.startsWith(':') === true,
+    )
+  );
 }
 
 /** The bounds of a history; undefined where the channel keeps none. */

@@ -14,7 +14,8 @@ export class LocalBroker implements Broker {
   readonly #epoch = newEpoch();
   readonly #receivers = new Map<string, (message: Message) => void>();
   readonly #histories = new Map<string, History>();
-  readonly #present = new Map<string, Map<string, { member: Member; connections: number }>>();
+  /** Of each member what its connections joined with, in order. */
+  readonly #present = new Map<string, Map<string, Member[]>>();
   /** From how many histories on those that time has emptied are looked for. */
   #sweepAt = SWEEP;
   readonly #revokers: ((target: RevokeTarget, reason: string) => void)[] = [];
@@ -81,26 +82,26 @@ export class LocalBroker implements Broker {
   join(topic: string, member: Member): boolean {
     let members = this.#present.get(topic);
     if (members === undefined) this.#present.set(topic, (members = new Map()));
-    const entry = members.get(member.id);
-    if (entry !== undefined) {
-      entry.connections++;
-      return false;
-    }
-    members.set(member.id, { member, connections: 1 });
-    return true;
+    const connections = members.get(member.id);
+    if (connections === undefined) members.set(member.id, [member]);
+    else connections.push(member);
+    return connections === undefined;
   }
 
-  leave(topic: string, id: string): boolean {
+  leave(topic: string, member: Member): boolean {
     const members = this.#present.get(topic);
-    const entry = members?.get(id);
-    if (members === undefined || entry === undefined || --entry.connections > 0) return false;
-    members.delete(id);
+    const connections = members?.get(member.id);
+    const position = connections?.lastIndexOf(member) ?? -1;
+    if (members === undefined || connections === undefined || position === -1) return false;
+    connections.splice(position, 1);
+    if (connections.length > 0) return false;
+    members.delete(member.id);
     if (members.size === 0) this.#present.delete(topic);
     return true;
   }
 
   members(topic: string): Member[] {
-    return [...(this.#present.get(topic)?.values() ?? [])].map(({ member }) => member);
+    return [...(this.#present.get(topic)?.values() ?? [])].flatMap((connections) => connections.at(-1) ?? []);
   }
 
   revoke(target: RevokeTarget, reason: string): void {

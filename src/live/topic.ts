@@ -264,7 +264,7 @@ export class Topic implements Source, Follower {
     return () => {
       if (left) return;
       left = true;
-      this.topics.settle(broker.leave(topic, member.id), announce('leave'));
+      this.topics.settle(broker.leave(topic, member), announce('leave'));
     };
   }
 }

@@ -56,7 +56,7 @@ describe('a channel', () => {
     });
 
     it('drops the oldest, or keeps the latest per key, where its definition says so', async () => {
-      const Oldest = defineChannel<number>('rooms/:room', { overflow: 'drop-oldest' });
+      const Oldest = defineChannel<number>('numbers/:room', { overflow: 'drop-oldest' });
       const Latest = defineChannel<{ key: string; n: number }>('prices/:room', {
         overflow: conflate(({ key }) => key),
       });

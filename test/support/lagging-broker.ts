@@ -72,8 +72,8 @@ export class Lagging implements Broker {
     return this.#ask(() => this.offsets.join(topic, member));
   }
 
-  leave(topic: string, id: string): Promise<boolean> {
-    return this.#ask(() => this.offsets.leave(topic, id));
+  leave(topic: string, member: Member): Promise<boolean> {
+    return this.#ask(() => this.offsets.leave(topic, member));
   }
 
   members(topic: string): Promise<Member[]> {

@@ -106,12 +106,12 @@ describe('Broadcast', () => {
       });
     }
 
-    holds('reaches the others when a reader ends its subscription while it is handed on', async () => {
+    holds('reaches a reader that ends its second subscription while it is handed on', async () => {
       const open = await read(2);
       const ends = connections.map((connection) => room().subscribe(connection));
-      expect(room().size).to.equal(8);
+      expect(room().size).to.equal(4);
       room().publish({ toJSON: () => (ends.forEach((end) => end()), 'first') });
-      await until(() => room().size === 4);
+      expect(room().size).to.equal(4);
       room().publish('second');
       await expectAll(open, ['first', 'second']);
     });
