@@ -74,6 +74,7 @@ const FLOORS: Floor[] = [
       'core/validator',
       'core/readers',
       'core/links',
+      'core/scoped-step',
     ],
   },
   { files: ['live/*'] },

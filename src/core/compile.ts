@@ -10,8 +10,9 @@ import { compose, type MiddlewareLike, type Step } from './compose.js';
 import { ConfigurationError } from './errors.js';
 import { concludeHttp, httpStep, type Call } from './http.js';
 import { Scope, type Class, type Injection, type Provider } from './injection.js';
+import { SUCCESS } from './injection-scope.js';
 import { invoker } from './invoke.js';
-import { linkOf, type ScopedLink } from './links.js';
+import { anyScoped, linkOf, type ScopedLink } from './links.js';
 import type { Logger } from './logger.js';
 import {
   controllerMetadata,
@@ -25,6 +26,7 @@ import { originRule } from './origins.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
+import { concluding, endingScope, endLate, scopeOf } from './scoped-step.js';
 import { concludeSse, sseStep } from './sse.js';
 import { isThenable } from './thenable.js';
 import type { Validator } from './validator.js';
@@ -135,13 +137,13 @@ class ControllerCompiler {
     const parameters = bindParameters(method.parameters, site, this.validator);
     const all = [...this.application, ...links];
     const { host } = this.metadata.options;
-    const guard = this.#inScope(all, compose(all, this.#admit(method)));
+    const guard = endingScope(anyScoped(all), compose(all, this.#admit(method)));
     const socket =
       kind === 'websocket' ? this.#socket(name, parameters, route, calls, guard, all.length > 0) : undefined;
     const call = this.#run(
       name,
       parameters.map(({ read }) => read),
-      'exchange',
+      kind === 'http' ? 'shared' : 'connection',
     );
     const once: Call = (ctx) => call(ctx, undefined);
     const step =
@@ -152,7 +154,7 @@ class ControllerCompiler {
       path,
       host: host === undefined ? undefined : hostname(host),
       name: `${this.target.name}.${name}`,
-      chain: this.#inScope(all, compose(all, step)),
+      chain: endingScope(anyScoped(all) || (kind === 'http' && this.#isScoped), compose(all, step)),
       conclude: kind === 'sse' ? concludeSse : concludeHttp,
       middleware: [...this.metadata.middleware, ...method.middleware],
       links: all,
@@ -185,7 +187,7 @@ class ControllerCompiler {
   ): SocketRoute {
     const { origins } = options;
     const perMessage = this.#run(name, messageReaders(parameters, true), 'message');
-    const perConnection = this.#run(name, messageReaders(parameters, false), 'exchange');
+    const perConnection = this.#run(name, messageReaders(parameters, false), 'connection');
     const run = { perMessage, perConnection };
     return new SocketRoute({
       name: `${this.target.name}.${name}`,
@@ -209,7 +211,7 @@ class ControllerCompiler {
             `${this.target.name}.${name}: another method of the class has @Rpc('${route.name}'): rename one of them`,
           );
         }
-        const run = this.#run(name, this.#callReaders(name, method), 'message');
+        const run = this.#run(name, this.#callReaders(name, method), 'shared');
         const links = this.#methodLinks(name, method);
         const step: Step = (ctx) => {
           const value = run(ctx, (ctx as CallContext).message);
@@ -219,7 +221,7 @@ class ControllerCompiler {
           };
           return isThenable(value) ? Promise.resolve(value).then(keep) : keep(value);
         };
-        const chain = this.#inScope(links, compose(links, step));
+        const chain = endingScope(anyScoped(links) || this.#isScoped, compose(links, step));
         procedures.set(route.name, {
           name: `${this.target.name}.${name}`,
           chain,
@@ -243,8 +245,19 @@ class ControllerCompiler {
     return readers;
   }
 
-  /** How the method is run: on the one instance, or in a scope that ends with the exchange or the message. */
-  #run(name: string, readers: Parameters<typeof invoker>[1], life: 'exchange' | 'message'): Run {
+  get #isScoped(): boolean {
+    return this.#provider.scoped.length > 0;
+  }
+
+  /**
+   * How the method is run: on the one instance, or in a scope. A request or a call shares the scope of its middleware;
+   * a connection and a message have one of their own, which ends with them.
+   */
+  #run(
+    name: string,
+    readers: Parameters<typeof invoker>[1],
+    scope: 'shared' | 'connection' | 'message',
+  ): Run {
     const method = (this.target.prototype as Record<string, () => unknown>)[name];
     if (typeof method !== 'function')
       throw new ConfigurationError(`${this.target.name}.${name} is not a method`);
@@ -252,39 +265,33 @@ class ControllerCompiler {
     const provider = this.#provider;
     const { instance } = provider;
     if (instance !== undefined) return (ctx, message) => invoke(instance, ctx, message);
+    if (scope === 'shared') return (ctx, message) => invoke(provider.resolve(scopeOf(ctx)), ctx, message);
     const { logger } = this;
     const alone: Run = (ctx, message) => {
-      const scope = new Scope(ctx);
-      return finallyDo(
-        () => invoke(provider.resolve(scope), ctx, message),
-        () => scope.dispose(logger),
+      const own = new Scope(ctx);
+      return concluding(
+        () => invoke(provider.resolve(own), ctx, message),
+        (outcome) => own.dispose(logger, outcome),
       );
     };
-    if (life === 'message') return alone;
+    if (scope === 'message') return alone;
     return (ctx, message) => {
       // Its client has left while the middleware ran: what is deferred now would run before the scope is used.
       if (ctx.ended) return alone(ctx, message);
-      const scope = new Scope(ctx);
-      let instance: object;
-      try {
-        instance = provider.resolve(scope);
-      } finally {
-        // To be told of the end of a request costs as much as all that most scopes make.
-        if (scope.holds) ctx.defer(() => scope.dispose(logger));
-      }
-      return invoke(instance, ctx, message);
-    };
-  }
-
-  /** Ends the scope of the middleware when the head is decided, where any of it is scoped. */
-  #inScope(links: readonly ScopedLink[], chain: Step): Step {
-    if (links.every(({ scoped }) => scoped.length === 0)) return chain;
-    const { logger } = this;
-    return (ctx) =>
-      finallyDo(
-        () => chain(ctx),
-        () => ctx.scope?.dispose(logger),
+      const own = new Scope(ctx);
+      return concluding(
+        () => {
+          let controller: object;
+          try {
+            controller = provider.resolve(own);
+          } finally {
+            if (own.holds) ctx.defer(() => endLate(own, logger, SUCCESS));
+          }
+          return invoke(controller, ctx, message);
+        },
+        ({ ok, error }) => (ok ? undefined : own.fail(error)),
       );
+    };
   }
 
   /** Channels that the methods read are known to the application before anybody asks for one. */
@@ -302,10 +309,12 @@ class ControllerCompiler {
     if (instance !== undefined) return (ctx, params) => instance.authorize(ctx, params);
     const { logger } = this;
     return (ctx, params) => {
-      const scope = new Scope(ctx);
-      return finallyDo(
-        () => provider.resolve(scope).authorize(ctx, params),
-        () => scope.dispose(logger),
+      // A request that is under way has a scope already: a second would take a second connection from a pool.
+      if (ctx.scope !== undefined) return provider.resolve(ctx.scope).authorize(ctx, params);
+      const own = new Scope(ctx);
+      return concluding(
+        () => provider.resolve(own).authorize(ctx, params),
+        (outcome) => own.dispose(logger, outcome),
       );
     };
   }
@@ -338,31 +347,6 @@ function channelsOf(parameters: MethodMetadata['parameters']): ChannelDefinition
   return [...parameters.values()].flatMap(({ args }) => args.filter(isChannelDefinition));
 }
 
-/** Runs `last` when `work` is done, however it ends, and waits for it only where it gives a promise. */
-function finallyDo(work: () => unknown, last: () => void | Promise<void>): unknown {
-  let result: unknown;
-  try {
-    result = work();
-  } catch (error) {
-    const ending = last();
-    if (ending === undefined) throw error;
-    return ending.then(() => {
-      throw error;
-    });
-  }
-  if (isThenable(result)) return settled(result, last);
-  const ending = last();
-  return ending === undefined ? result : ending.then(() => result);
-}
-
 function nameOf(target: unknown): string {
   return typeof target === 'function' ? target.name : String(target);
-}
-
-async function settled(work: PromiseLike<unknown>, last: () => void | Promise<void>): Promise<unknown> {
-  try {
-    return await work;
-  } finally {
-    await last();
-  }
 }

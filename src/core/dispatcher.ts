@@ -3,13 +3,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { canonicalPath, spellCanonically } from './canonical-path.js';
 import type { CompiledRoute } from './compile.js';
-import type { Link } from './compose.js';
 import { Context } from './context.js';
 import type { Environment } from './environment.js';
 import { Disconnected, HttpError, isA, isAbort, LimitReached } from './errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
+import type { ScopedLink } from './links.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { Pipeline } from './pipeline.js';
 import { discard, respondError } from './respond.js';
@@ -32,7 +32,7 @@ export class Dispatcher {
 
   constructor(
     routes: readonly CompiledRoute[],
-    application: readonly Link[],
+    application: readonly ScopedLink[],
     private readonly environment: Environment,
     private readonly health: boolean,
   ) {

@@ -1,8 +1,10 @@
-import { compose, type Link } from './compose.js';
+import { compose } from './compose.js';
 import type { Context } from './context.js';
 import { HttpError, LimitReached } from './errors.js';
 import { concludeHttp } from './http.js';
+import { anyScoped, type ScopedLink } from './links.js';
 import type { Match, Route, Router } from './router.js';
+import { endingScope } from './scoped-step.js';
 
 const PLAIN = { kind: 'http', verb: 'ALL', path: '*', host: undefined, conclude: concludeHttp } as const;
 
@@ -10,7 +12,7 @@ const PLAIN = { kind: 'http', verb: 'ALL', path: '*', host: undefined, conclude:
  * What no route answers: 404, 405 with `Allow`, and OPTIONS. It still goes through the application's middleware,
  * so that a preflight reaches its CORS.
  */
-export function nowhere(router: Router, application: readonly Link[]): Route {
+export function nowhere(router: Router, application: readonly ScopedLink[]): Route {
   const step = (ctx: Context): void => {
     const allow = router.allowed(ctx.path, ctx.request);
     if (allow.length === 0) throw new HttpError(404);
@@ -18,7 +20,8 @@ export function nowhere(router: Router, application: readonly Link[]): Route {
     if (ctx.method !== 'OPTIONS') throw new HttpError(405);
     ctx.reached = true;
   };
-  return { ...PLAIN, name: 'no route', chain: compose(application, step) };
+  const chain = endingScope(anyScoped(application), compose(application, step));
+  return { ...PLAIN, name: 'no route', chain };
 }
 
 /** A plain request for a socket's path: the same guard, and then 426 (RFC 9110, section 15.5.22). */

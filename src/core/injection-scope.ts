@@ -11,6 +11,7 @@ export class Scope {
   /** Made only where a factory, `delay()` or the like asks for it. @internal */
   container: DependencyContainer | undefined = undefined;
   #made: object[] | undefined = undefined;
+  #failure: Outcome | undefined = undefined;
   #disposal: void | Promise<void> = undefined;
 
   constructor(context: Context) {
@@ -28,43 +29,69 @@ export class Scope {
     return this.#made !== undefined || this.container !== undefined;
   }
 
+  /** The work failed, where nothing is thrown that would say so: a body that broke off. @internal */
+  fail(error: unknown): void {
+    this.#failure ??= { ok: false, error };
+  }
+
   /**
-   * Disposes what was made in the scope and has `dispose()`, `[Symbol.asyncDispose]()` or `[Symbol.dispose]()`:
-   * the last made first, each awaited, and each once. Errors are logged, not thrown.
+   * Disposes what was made in the scope and has `dispose()`, `[Symbol.asyncDispose]()` or `[Symbol.dispose]()`: the
+   * last made first, each awaited, and each once. Errors are logged.
+   * @throws what `dispose(outcome)` throws of work that had succeeded: it has failed then
    */
-  dispose(logger: Logger): void | Promise<void> {
-    if (this.#made !== undefined) this.#disposal ??= disposeAll(this.#made, logger);
+  dispose(logger: Logger, outcome: Outcome = SUCCESS): void | Promise<void> {
+    if (this.#made !== undefined) this.#disposal ??= disposeAll(this.#made, logger, this.#failure ?? outcome);
     return this.#disposal;
   }
 }
 
-/** Empties `made` from its end, disposing each. Gives a promise only where there is something to await. */
-export function disposeAll(made: object[], logger: Logger): void | Promise<void> {
-  for (let instance = made.pop(); instance !== undefined; instance = made.pop()) {
-    const { name } = instance.constructor;
-    const failed = (err: unknown) => logger.error({ err, class: name }, `disposing ${name} failed`);
-    try {
-      const pending = disposerOf(instance)?.call(instance);
-      if (isThenable(pending)) return settle(pending, failed).then(() => disposeAll(made, logger));
-    } catch (err) {
-      failed(err);
-    }
-  }
+/** How work ended: what a unit of work needs to know to commit or to roll back. */
+export interface Outcome {
+  readonly ok: boolean;
+  readonly error?: unknown;
 }
 
-/** The method that disposes an instance, if it has one. As in tsyringe, a `dispose` that takes arguments is none. */
-export function disposerOf(instance: object): (() => unknown) | undefined {
+export const SUCCESS: Outcome = { ok: true };
+
+/** Empties `made` from its end, disposing each. Gives a promise only where there is something to await. */
+export function disposeAll(made: object[], logger: Logger, outcome: Outcome = SUCCESS): void | Promise<void> {
+  let current = outcome;
+  for (let instance = made.pop(); instance !== undefined; instance = made.pop()) {
+    const disposer = disposerOf(instance);
+    const { name } = instance.constructor;
+    const failed = (err: unknown): Outcome => {
+      // Who asks for the outcome has a part in it. One that has failed already is not to be replaced.
+      if (disposer?.length === 1 && current.ok) return { ok: false, error: err };
+      logger.error({ err, class: name }, `disposing ${name} failed`);
+      return current;
+    };
+    try {
+      const pending = disposer?.call(instance, current);
+      if (isThenable(pending)) {
+        const rest = Promise.resolve(pending).then(() => current, failed);
+        return rest.then((next) => finish(disposeAll(made, logger, next), outcome, next));
+      }
+    } catch (err) {
+      current = failed(err);
+    }
+  }
+  return finish(undefined, outcome, current);
+}
+
+/** Throws where what had succeeded has failed at its end. */
+function finish(rest: void | Promise<void>, before: Outcome, after: Outcome): void | Promise<void> {
+  if (!before.ok || after.ok) return rest;
+  if (rest === undefined) throw after.error;
+  return rest.then(() => {
+    throw after.error;
+  });
+}
+
+/** The method that disposes an instance, if it has one: one of the two symbols, or a `dispose` of at most the outcome. */
+export function disposerOf(instance: object): ((outcome: Outcome) => unknown) | undefined {
   const { dispose, [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = instance as Disposers;
-  if (typeof dispose === 'function' && dispose.length === 0) return dispose;
+  if (typeof dispose === 'function' && dispose.length <= 1) return dispose;
   return later ?? now;
 }
 
-type Disposers = Partial<Disposable & AsyncDisposable & { dispose: () => unknown }>;
-
-async function settle(pending: PromiseLike<unknown>, failed: (error: unknown) => void): Promise<void> {
-  try {
-    await pending;
-  } catch (error) {
-    failed(error);
-  }
-}
+type Disposers = Partial<Disposable & AsyncDisposable & { dispose: (outcome: Outcome) => unknown }>;

@@ -1,6 +1,7 @@
 import type { Link, Middleware, MiddlewareClass, MiddlewareLike } from './compose.js';
 import { ConfigurationError } from './errors.js';
-import { Scope, type Class, type Injection } from './injection.js';
+import type { Class, Injection } from './injection.js';
+import { scopeOf } from './scoped-step.js';
 
 /** A link of a chain, and the scoped classes that its middleware needs. */
 export interface ScopedLink extends Link {
@@ -37,7 +38,7 @@ export function linkOf(middleware: MiddlewareLike, where: string, injection: Inj
   if (instance !== undefined) return { name, run: (ctx, next) => instance.use(ctx, next), scoped };
   return {
     name,
-    run: (ctx, next) => provider.resolve((ctx.scope ??= new Scope(ctx))).use(ctx, next),
+    run: (ctx, next) => provider.resolve(scopeOf(ctx)).use(ctx, next),
     scoped,
   };
 }
@@ -50,4 +51,9 @@ function isClass(
   return (
     prototype !== undefined && (prototype.writable === false || typeof prototype.value?.use === 'function')
   );
+}
+
+/** Whether any of the middleware needs a scope. */
+export function anyScoped(links: readonly ScopedLink[]): boolean {
+  return links.some(({ scoped }) => scoped.length > 0);
 }

@@ -156,6 +156,7 @@ function writerOf(ctx: Context): (item: unknown) => Promise<unknown> | undefined
 
 /** Before the first bytes an error is an answer; after them the stream is cut, so that no half passes for a whole. */
 function failStream(ctx: Context, error: unknown): void | Promise<void> {
+  ctx.scope?.fail(error);
   const { response } = ctx;
   // The client has left, and the source was told so: that it stopped is no failure.
   if (response.destroyed && (isAbort(error) || isCut(error))) return;

@@ -6,6 +6,7 @@ import {
   Controller,
   Ctx,
   Get,
+  HttpError,
   Rpc,
   Socket,
   Sse,
@@ -87,7 +88,7 @@ class Guarded {
   @Get()
   async *body() {
     yield 'a';
-    yield await this.story.until('unit of /guarded disposed');
+    yield [...this.story.lines];
   }
   @Sse()
   async *events() {
@@ -156,9 +157,10 @@ describe('a scope', () => {
   describe('of middleware', () => {
     const head = ['guard', 'the same unit', 'unit of /guarded disposed'];
 
-    it('is over before the body goes on', async () => {
+    it('lasts as long as a body that is streamed', async () => {
       const response = await start([Guarded]).fetch('/guarded');
-      expect(await response.text()).to.equal(`a${JSON.stringify(head)}\n`);
+      expect(await response.text()).to.equal(`a${JSON.stringify(head.slice(0, 2))}\n`);
+      await story.until('unit of /guarded disposed');
     });
 
     it('is over before the stream goes on', async () => {
@@ -253,6 +255,135 @@ describe('a scope', () => {
         units.add(result.unit);
       }
       expect(units.size).to.equal(2);
+    });
+  });
+
+  describe('of a unit of work', () => {
+    interface Outcome {
+      ok: boolean;
+      error?: unknown;
+    }
+    @scoped(Lifecycle.ContainerScoped)
+    class Work {
+      readonly id = ++serial;
+      constructor(@inject('story') readonly story: Story) {}
+      async dispose({ ok, error }: Outcome) {
+        await new Promise(setImmediate);
+        if (ok && this.story.lines.includes('conflict')) throw new HttpError(409, 'changed meanwhile');
+        this.story.tell(ok ? 'committed' : `rolled back: ${(error as Error).message}`);
+      }
+    }
+    @injectable()
+    class Begin {
+      constructor(readonly work: Work) {}
+      async use(ctx: Context, next: Next) {
+        ctx.attributes.set('work', this.work);
+        await next();
+        this.work.story.tell('decided');
+      }
+    }
+    @Controller('/work')
+    @UseMiddleware(Begin)
+    class Works {
+      constructor(
+        private readonly work: Work,
+        @inject('story') private readonly story: Story,
+      ) {}
+      @Get() show(@Ctx() ctx: Context) {
+        return { shared: ctx.attributes.get('work') === this.work, told: [...this.story.lines] };
+      }
+      @Get('/failing') failing() {
+        throw new HttpError(422, 'no');
+      }
+      @Get('/rows') async *rows() {
+        yield 'a row';
+        yield [...this.story.lines];
+      }
+      @Get('/broken') async *broken() {
+        yield 'a row';
+        throw new HttpError(500, 'broken off');
+      }
+      @Get('/forwarded') forwarded() {
+        return new Response('text');
+      }
+    }
+    @Controller('/calls')
+    class WorkCalls {
+      constructor(private readonly work: Work) {}
+      @WebSocket() message(@Body() text: string) {
+        if (text === 'fail') throw new HttpError(422, 'no');
+        return text;
+      }
+      @Rpc('shared')
+      @UseMiddleware(Begin)
+      shared(@Ctx() ctx: Context) {
+        return ctx.attributes.get('work') === this.work;
+      }
+      @Rpc('failing') failing() {
+        throw new HttpError(422, 'no');
+      }
+    }
+
+    it('is shared by middleware and method, and commits before the head is sent', async () => {
+      const told = await (await start([Works]).fetch('/work')).json();
+      expect(told).to.deep.equal({ shared: true, told: [] });
+      expect(story.lines).to.deep.equal(['decided', 'committed']);
+    });
+
+    it('rolls back where the method throws', async () => {
+      expect((await start([Works]).fetch('/work/failing')).status).to.equal(422);
+      expect(story.lines).to.deep.equal(['rolled back: no']);
+    });
+
+    it('is the answer where it cannot commit', async () => {
+      story.tell('conflict');
+      const response = await start([Works]).fetch('/work');
+      expect(response.status).to.equal(409);
+      expect(await response.json()).to.have.property('detail', 'changed meanwhile');
+    });
+
+    it('commits when a streamed body has been sent, and rolls back when it breaks off', async () => {
+      const server = start([Works]);
+      expect(await (await server.fetch('/work/rows')).text()).to.equal('a row["decided"]\n');
+      await story.until('committed');
+      expect(await (await server.fetch('/work/forwarded')).text()).to.equal('text');
+      await server
+        .fetch('/work/broken')
+        .then((broken) => broken.text())
+        .catch(() => undefined);
+      await story.until('rolled back: broken off');
+      expect(story.lines.filter((line) => line === 'committed')).to.have.lengthOf(2);
+    });
+
+    it('is one for each request: a pool of one is enough for many', async () => {
+      const server = start([Works]);
+      const before = serial;
+      await Promise.all(Array.from({ length: 10 }, () => server.fetch('/work')));
+      expect(serial - before).to.equal(10);
+    });
+
+    it('is one for each call and each message, and its failure is theirs', async () => {
+      const socket = await start([WorkCalls]).socket('/calls');
+      const call = async (method: string) => {
+        socket.send({ jsonrpc: '2.0', id: 1, method });
+        return socket.json<{ result?: unknown; error?: { data: { status: number } } }>();
+      };
+      expect(await call('shared')).to.have.property('result', true);
+      await call('failing');
+      socket.send('fail');
+      await socket.next();
+      expect(story.lines).to.deep.equal(['decided', 'committed', 'rolled back: no', 'rolled back: no']);
+      story.tell('conflict');
+      expect(await call('shared')).to.have.nested.property('error.data.status', 409);
+      socket.send('text');
+      expect(await socket.json()).to.have.nested.property('error.status', 409);
+    });
+
+    it('of the application ends where no route answers, too', async () => {
+      const server = serve({ controllers: [Works], middleware: [Begin], logger: false });
+      server.override('story', story);
+      expect((await server.fetch('/nowhere')).status).to.equal(404);
+      expect(story.lines).to.deep.equal(['rolled back: Not Found']);
     });
   });
 
