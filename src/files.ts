@@ -1,4 +1,5 @@
 import send from '@fastify/send';
+import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { receivedTarget } from './core/canonical-path.js';
 import type { Middleware } from './core/compose.js';
@@ -40,7 +41,13 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
     const { folder, search } = targetOf(receivedTarget(request), path);
     const name = path.slice(mount.length);
     const inside = name === '' || name === '/';
-    const found = await send(request, inside ? '/' : folder ? `${name}/` : name, settings);
+    const target = inside ? '/' : folder ? `${name}/` : name;
+    let found = await send(request, target, settings);
+    const whole = found.type === 'error' ? wholeRange(request, found) : undefined;
+    if (whole !== undefined) {
+      const headers = { ...request.headers, range: whole };
+      found = await send({ method, headers } as IncomingMessage, target, settings);
+    }
     if (found.type === 'error') {
       if (found.statusCode < 500 && found.statusCode !== 412 && found.statusCode !== 416) return next();
       throw failure(found);
@@ -66,6 +73,16 @@ function targetOf(url: string, path: string): { folder: boolean; search: string 
   const mark = url.indexOf('?');
   const target = mark === -1 ? url : url.slice(0, mark);
   return { folder: path === '/' || target.endsWith('/'), search: mark === -1 ? '' : url.slice(mark) };
+}
+
+/** A suffix that is longer than the file means all of it (RFC 9110, 14.1.2); `send` finds it outside of the file. */
+function wholeRange(
+  { headers: { range = '' } }: IncomingMessage,
+  { headers }: send.ErrorSendResult,
+): string | undefined {
+  const length = /^bytes \*\/([1-9]\d*)$/.exec(headers['Content-Range'] ?? '')?.[1];
+  const suffix = /^ *bytes= *-(\d+) *$/.exec(range)?.[1];
+  return length !== undefined && Number(suffix) > Number(length) ? `bytes=-${length}` : undefined;
 }
 
 function failure({ statusCode, headers, metadata }: send.ErrorSendResult): HttpError {

@@ -117,6 +117,13 @@ describe('files', () => {
     expect(await response.text()).to.equal('234');
   });
 
+  it('answers the whole file to a suffix range that is longer', async () => {
+    const response = await server.fetch('/app.js', { headers: { range: 'bytes=-11' } });
+    expect(response.status).to.equal(206);
+    expect(response.headers.get('content-range')).to.equal('bytes 0-9/10');
+    expect(await response.text()).to.equal('0123456789');
+  });
+
   it('answers 416 with the length to a range outside of the file', async () => {
     const response = await server.fetch('/app.js', { headers: { range: 'bytes=20-' } });
     expect(response.status).to.equal(416);
