@@ -57,6 +57,8 @@ export class InFlight implements Iterable<Context> {
     for (const ctx of this) {
       // One tick more, as it began somewhere within its first.
       if (this.#ticks - ctx.tick <= patience) continue;
+      // The limit is for the head: an answer that is under way may take its time.
+      if (ctx.headSent && !ctx.response.writableEnded && !ctx.response.destroyed) continue;
       this.delete(ctx);
       this.expire(ctx);
     }

@@ -45,7 +45,7 @@ export interface Timeouts {
   request: number;
   /** How long an idle connection is kept for the next request: 10 s. */
   keepAlive: number;
-  /** Until a handler has answered: 60 s, then a 503. */
+  /** Until a handler has sent the head of its response: 60 s, then a 503. */
   handler: number;
   /** Until the middleware of an upgrade has decided: 10 s, then a 503. */
   handshake: number;

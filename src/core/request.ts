@@ -97,10 +97,12 @@ export class Request extends IncomingMessage {
     super._destroy(error, callback);
   }
 
-  /** Somebody wants the stream: it is given what came, and all that comes. */
+  /** Somebody wants the stream: it is given what came, and all that comes. One that was resumed flows on, to its end. */
   #stream(): void {
-    if (this.#mode !== 'held') return;
+    if (this.#mode !== 'held' && this.#mode !== 'dropped') return;
+    const flows = this.#mode === 'dropped';
     this.#mode = 'streamed';
+    if (flows) super.resume();
     for (const chunk of this.#chunks ?? []) super.push(chunk);
     if (this.#ended) super.push(null);
     this.#chunks = undefined;

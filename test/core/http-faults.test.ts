@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { finished } from 'node:stream/promises';
 import { expect } from 'chai';
 import { Body, Controller, Ctx, Get, HttpError, Post, Multipart, Signal, type Context } from 'coequal';
 import { serve } from 'coequal/testing';
@@ -477,5 +478,46 @@ describe('a request that the server will not take', () => {
       'HTTP/1.1 404',
       'HTTP/1.1 200',
     ]);
+  });
+});
+
+describe('timeouts.handler', () => {
+  const over = deferred();
+  @Controller()
+  class Slow {
+    @Get('/under-way') async underWay(@Ctx() { response }: Context) {
+      response.write('a');
+      await over.promise;
+      response.end('b');
+    }
+    @Get('/never') never() {
+      return new Promise(() => undefined);
+    }
+  }
+  const server = serve({ controllers: [Slow], logger: false, timeouts: { handler: 50 } });
+
+  it('does not cut an answer that is under way', async () => {
+    const answer = await server.fetch('/under-way');
+    // Begun later, and over by the limit: the first has outlived it.
+    expect((await server.fetch('/never')).status).to.equal(503);
+    expect((await server.fetch('/never')).status).to.equal(503);
+    over.resolve();
+    expect(await answer.text()).to.equal('ab');
+  });
+});
+
+describe('a request that is resumed', () => {
+  @Controller()
+  class Drop {
+    @Post('/drop') async drop(@Ctx() ctx: Context) {
+      await finished(ctx.request.resume());
+      return 'drained';
+    }
+  }
+  const server = serve({ controllers: [Drop], logger: false });
+
+  it('tells its end to who listens afterwards', async () => {
+    const answer = await server.fetch('/drop', { method: 'POST', body: 'x'.repeat(200_000) });
+    expect(await answer.text()).to.equal('drained');
   });
 });
