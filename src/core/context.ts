@@ -94,6 +94,11 @@ export class Context {
     return (this.#response = responseOn(response, this.request));
   }
 
+  /** @internal The response, if anybody has asked for one. */
+  get responseInUse(): ServerResponse | undefined {
+    return this.#response instanceof ServerResponse ? this.#response : undefined;
+  }
+
   /** @internal Whether the head has been sent. */
   get headSent(): boolean {
     return this.#response instanceof ServerResponse && this.#response.headersSent;
@@ -104,7 +109,7 @@ export class Context {
     head: IncomingMessage,
     sent: (response: ServerResponse | undefined) => ServerResponse,
   ): ServerResponse | undefined {
-    const response = this.#response instanceof ServerResponse ? this.#response : undefined;
+    const response = this.responseInUse;
     this.replace(head, sent(response));
     return response;
   }

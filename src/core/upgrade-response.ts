@@ -9,6 +9,8 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
   response.shouldKeepAlive = false;
   response.assignSocket(socket as NetSocket);
   response.once('finish', () => {
+    // Ended before a 101, it has left the socket.
+    if (response.socket !== socket) return;
     unwatch(socket);
     hangUp(socket);
   });

@@ -16,6 +16,7 @@ import type { CompiledRoute } from './compile.js';
 import { Context } from './context.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Environment } from './environment.js';
+import { endResponse } from './express/end-response.js';
 import { carryFacts, sentResponse } from './express/facts.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
 import { inFlightOn } from './pipeline.js';
@@ -134,9 +135,12 @@ export class Upgrader {
     } catch (error) {
       return this.dispatcher.refuse(ctx, error);
     }
-    this.dispatcher.upgrade(ctx, route, () =>
-      admit(ctx, (admission) => this.#accept(ctx, route, wire, admission)),
-    );
+    const open = (): void | Promise<void> =>
+      admit(ctx, (admission) => this.#accept(ctx, route, wire, admission));
+    this.dispatcher.upgrade(ctx, route, () => {
+      const ending = endResponse(ctx);
+      return ending === undefined ? open() : ending.then(open);
+    });
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
@@ -152,8 +156,6 @@ export class Upgrader {
     if (response !== undefined) {
       this.#fields.set(request, fieldsOf(response));
       response.detachSocket(socket as NetSocket);
-      // Express middleware saves its session when the response ends; without a socket nothing is written.
-      response.end();
     }
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
     wire.handOver();

@@ -2,6 +2,7 @@ import type { Middleware } from '../compose.js';
 import type { Context } from '../context.js';
 import { Disconnected, HttpError } from '../errors.js';
 import { CallResponse } from './call-response.js';
+import { reportLate } from './end-response.js';
 import { requests, type ExpressRequest } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
@@ -42,7 +43,10 @@ function pass(
     const gone = (): void => (response.writableEnded ? resolve() : reject(new Disconnected()));
     response.once('finish', ended);
     response.once('close', gone);
+    let wentOn = false;
     const go = (error?: unknown): void => {
+      if (wentOn && error !== undefined && error !== null) return reportLate(ctx, response, error);
+      wentOn = true;
       response.off('finish', ended);
       response.off('close', gone);
       // In Express they leave this route for those that follow, and there are none.

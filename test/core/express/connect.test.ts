@@ -15,7 +15,7 @@ import {
   type Context,
   type Middleware,
 } from 'coequal';
-import type { ServeOptions } from 'coequal/testing';
+import type { Refused, ServeOptions } from 'coequal/testing';
 import cors from 'cors';
 import type * as Express from 'express';
 import { rateLimit } from 'express-rate-limit';
@@ -23,7 +23,8 @@ import session from 'express-session';
 import helmet from 'helmet';
 import passport from 'passport';
 import { Strategy } from 'passport-local';
-import { doors, Everywhere, knock, servers, type Visit } from '../../support/doors.js';
+import { deferred, turns, until } from '../../support/deferred.js';
+import { doors, Everywhere, knock, servers, type Door, type Visit } from '../../support/doors.js';
 import { Recorder } from '../../support/journal.js';
 
 /** What express-session keeps of a visitor. */
@@ -402,6 +403,76 @@ for (const door of doors) {
     });
   });
 }
+
+describe('express-session on an upgrade', () => {
+  const serve = servers();
+  type Saves = (save: () => void, done: (error?: unknown) => void) => void;
+  function upgrading(set: Saves, options: Partial<ServeOptions> = {}) {
+    class Store extends session.MemoryStore {
+      override set(id: string, data: session.SessionData, done: (error?: unknown) => void = () => {}) {
+        set(() => super.set(id, data, done), done);
+      }
+    }
+    const store = new Store();
+    const opened: unknown[] = [];
+    const counts: Middleware = (ctx, next) => {
+      heldOf(ctx).visits = 1;
+      return next();
+    };
+    @Controller()
+    class Page {
+      @WebSocket('/page') open(@Ctx() ctx: Context) {
+        opened.push(heldOf(ctx).visits);
+        return 'open';
+      }
+    }
+    const middleware = [
+      connect(helmet()),
+      connect(session({ secret: 'a secret', resave: false, saveUninitialized: false, store })),
+      counts,
+    ];
+    return { opened, server: serve({ controllers: [Page], middleware, ...options }) };
+  }
+
+  it('opens after the store has saved, with the cookie in the 101', async () => {
+    const saving = deferred<() => void>();
+    const { opened, server } = upgrading((save) => saving.resolve(save));
+    const opening = server.socket('/page');
+    const save = await saving.promise;
+    expect(opened).to.deep.equal([]);
+    save();
+    const socket = await opening;
+    expect(await socket.next()).to.equal('open');
+    expect(opened).to.deep.equal([1]);
+  });
+
+  it('refuses where the store fails to save, with the fields of the response', async () => {
+    const { opened, server } = upgrading((_, done) => done(new Error('the store is down')));
+    const refused = (await server.socket('/page').catch((error: unknown) => error)) as Refused;
+    expect(refused.status).to.equal(500);
+    expect(refused.headers.get('x-content-type-options')).to.equal('nosniff');
+    expect(opened).to.deep.equal([]);
+  });
+
+  it('refuses with 503 where the store never answers', async () => {
+    const { opened, server } = upgrading(() => {}, { timeouts: { handshake: 50 } });
+    const refused = (await server.socket('/page').catch((error: unknown) => error)) as Refused;
+    expect(refused.status).to.equal(503);
+    expect(opened).to.deep.equal([]);
+  });
+
+  it('does not open for a client that leaves while the store saves', async () => {
+    const saving = deferred<() => void>();
+    const { opened, server } = upgrading((save) => saving.resolve(save));
+    const client = await knock(server, doors[2] as Door, '/page');
+    const save = await saving.promise;
+    client.destroy();
+    await until(() => server.app.stats().inFlight.handshakes === 0);
+    save();
+    await turns();
+    expect(opened).to.deep.equal([]);
+  });
+});
 
 describe('Express middleware of calls', () => {
   const serve = servers();

@@ -1,0 +1,67 @@
+import { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Writable } from 'node:stream';
+import type { Context } from '../context.js';
+import { responseOn } from '../upgrade-response.js';
+import { responses, type ExpressResponse } from './response.js';
+
+/** Who wants the error that Express middleware passes to `next` after it has gone on, by the response. */
+const listeners = new WeakMap<ServerResponse, (error: unknown) => void>();
+
+/** Reports an error that Express middleware passes to `next` while or after the response ends. */
+export function reportLate(ctx: Context, response: ServerResponse, error: unknown): void {
+  const listener = listeners.get(response);
+  if (listener !== undefined) return listener(error);
+  ctx.environment.logger.error(
+    { err: error, requestId: ctx.id },
+    'Express middleware failed after it went on',
+  );
+}
+
+/**
+ * Ends the response of an upgrade before its 101 where Express middleware has wrapped `res.end`, as express-session
+ * does to save first. The promise resolves when the wrapped `end` has finished and rejects with the error that the
+ * middleware passes to `next`. Meanwhile `ctx.response` is a new response on the socket, for a refusal. Without a
+ * wrapped `end` nothing happens and the result is undefined.
+ */
+export function endResponse(ctx: Context): Promise<void> | undefined {
+  const response = ctx.responseInUse;
+  if (response === undefined || response.end === ServerResponse.prototype.end) return undefined;
+  const { socket } = response;
+  if (socket === null || response.headersSent) return undefined;
+  const next = replacementOf(ctx, response, socket);
+  return new Promise<void>((resolve, reject) => {
+    listeners.set(response, reject);
+    // express-session passes its error to `next` by setImmediate, just before it finishes.
+    response.once('finish', () => setImmediate(resolve));
+    response.writeHead(101);
+    response.end();
+  }).then(() => {
+    listeners.delete(response);
+    // Fields that middleware adds when the head is written: the session's cookie.
+    if (!next.headersSent) next.setHeaders(fieldsOf(response));
+  });
+}
+
+/** Puts a new response with the same fields on the socket; what is written to the old one goes nowhere. */
+function replacementOf(ctx: Context, response: ServerResponse, socket: Socket): ServerResponse {
+  response.detachSocket(socket);
+  response.assignSocket(new Writable({ write: (_chunk, _encoding, done) => done() }) as Socket);
+  const next = responseOn(socket, ctx.request);
+  next.statusCode = response.statusCode;
+  next.setHeaders(fieldsOf(response));
+  if (Object.hasOwn(response, 'locals')) {
+    responses.apply(next, ctx);
+    (next as ExpressResponse).locals = (response as ExpressResponse).locals;
+  }
+  ctx.replace(ctx.request, next);
+  return next;
+}
+
+function fieldsOf(response: ServerResponse): Map<string, number | string | readonly string[]> {
+  const fields = new Map<string, number | string | readonly string[]>();
+  for (const [name, value] of Object.entries(response.getHeaders())) {
+    if (value !== undefined) fields.set(name, value);
+  }
+  return fields;
+}
