@@ -119,6 +119,21 @@ export class App {
       this.#sockets.asked(request.socket);
       this.#dispatcher.request(request, response);
     });
+    this.server.on('checkContinue', (request, response) => {
+      const keepAlive = response.shouldKeepAlive;
+      const ask = (): void => {
+        if (response.headersSent || response.destroyed) return;
+        response.shouldKeepAlive = keepAlive;
+        response.writeContinue();
+      };
+      const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
+      if (request instanceof Request && (length !== '0' || coding !== undefined)) {
+        // A body that was not asked for may come or not: behind the answer to it nothing can be read.
+        response.shouldKeepAlive = false;
+        request.askBefore(ask);
+      } else ask();
+      this.server.emit('request', request, response);
+    });
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
     this.#sockets = new TcpConnections(this.server);

@@ -19,12 +19,26 @@ export class Request extends IncomingMessage {
   #ended = false;
   #collector: Collector | undefined = undefined;
 
+  #ask: (() => void) | undefined = undefined;
+
+  /** The client waits to be asked for the body (RFC 9110, 10.1.1): `ask` runs when it is first wanted. */
+  askBefore(ask: () => void): void {
+    this.#ask = ask;
+  }
+
+  #wanted(): void {
+    const ask = this.#ask;
+    this.#ask = undefined;
+    ask?.();
+  }
+
   /**
    * The whole body, once. More than `limit` bytes are not kept.
    * @throws what `refusal` makes above the limit; Disconnected if the client leaves before the end.
    */
   collect(limit: number, refusal: () => Error): Promise<Buffer> {
     this.#mode = 'collected';
+    this.#wanted();
     return new Promise((resolve, reject) => {
       this.#collector = { limit, refusal, resolve, reject };
       if (this.#size > limit) this.#tooLarge();
@@ -102,6 +116,7 @@ export class Request extends IncomingMessage {
     if (this.#mode !== 'held' && this.#mode !== 'dropped') return;
     const flows = this.#mode === 'dropped';
     this.#mode = 'streamed';
+    this.#wanted();
     if (flows) super.resume();
     for (const chunk of this.#chunks ?? []) super.push(chunk);
     if (this.#ended) super.push(null);

@@ -521,3 +521,21 @@ describe('a request that is resumed', () => {
     expect(await answer.text()).to.equal('drained');
   });
 });
+
+describe('Expect: 100-continue', () => {
+  const server = serve({ controllers: [Bodies], logger: false, limits: { body: 10 } });
+  const ask = (path: string, length: number): string =>
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`;
+
+  for (const [path, length, status] of [
+    ['/body/none', 5, 404],
+    ['/body/bytes', 11, 413],
+  ] as const) {
+    it(`is answered by the final status where the body is refused (${status})`, async () => {
+      const client = await RawClient.connect(await server.url());
+      client.write(ask(path, length));
+      await client.closed();
+      expect(client.received.toString().match(/HTTP\/1\.1 \d+/g)).to.deep.equal([`HTTP/1.1 ${status}`]);
+    });
+  }
+});
