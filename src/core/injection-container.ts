@@ -25,6 +25,8 @@ export interface Internals {
   };
   readonly disposables: Set<object>;
   disposed: boolean;
+  getRegistration(token: unknown): Registration | null;
+  getAllRegistrations(token: unknown): Registration[] | null;
   construct(target: unknown, resolution: unknown): unknown;
   resolveRegistration(registration: Registration, resolution: unknown): unknown;
 }
@@ -41,6 +43,26 @@ export function internals(container: DependencyContainer): Internals {
     );
   }
   return inner;
+}
+
+/**
+ * What the nearest container says of a token. Singletons and scoped classes that were registered above are copied down:
+ * a registration keeps its instance, and two applications, or two scopes, would share it.
+ */
+export function registrationsOf(container: Internals, token: unknown): Registration[] {
+  let holder: Internals | undefined = container;
+  while (holder !== undefined && !holder._registry.has(token)) holder = holder.parent;
+  const found = holder?._registry.getAll(token) ?? [];
+  if (holder === container || !found.some(keepsInstance)) return found;
+  const own = found.map((each) =>
+    keepsInstance(each) ? { provider: each.provider, options: each.options } : each,
+  );
+  container._registry.setAll(token, own);
+  return own;
+}
+
+function keepsInstance(registration: Registration): boolean {
+  return registration.options.lifecycle === Lifecycle.Singleton || isScoped(registration);
 }
 
 /** True for what `delay()` returns. */

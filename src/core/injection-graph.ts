@@ -6,6 +6,7 @@ import {
   isContextOfScope,
   isDelayed,
   isScoped,
+  registrationsOf,
   type Internals,
   type Registration,
 } from './injection-container.js';
@@ -168,20 +169,8 @@ export class Graph {
     return node;
   }
 
-  /**
-   * What the nearest container says of a token. A scoped class that was registered above after the application's
-   * container had been made is copied down, or all scopes would share the one instance of the upper container.
-   */
   #lookup(token: unknown): Registration[] {
-    let holder: Internals | undefined = this.#container;
-    while (holder !== undefined && !holder._registry.has(token)) holder = holder.parent;
-    const found = holder?._registry.getAll(token) ?? [];
-    if (holder === this.#container || !found.some(isScoped)) return found;
-    const own = found.map((each) =>
-      isScoped(each) ? { provider: each.provider, options: each.options } : each,
-    );
-    this.#container._registry.setAll(token, own);
-    return own;
+    return registrationsOf(this.#container, token);
   }
 }
 

@@ -24,6 +24,11 @@ export class Scope {
     return instance;
   }
 
+  /** Takes over what a factory has made for this scope, once: it may give the same again. @internal */
+  ownProduct(product: object): void {
+    if (this.#made?.includes(product) !== true) this.own(product);
+  }
+
   /** Whether anything is to be disposed, or may be made later that is. @internal */
   get holds(): boolean {
     return this.#made !== undefined || this.container !== undefined;

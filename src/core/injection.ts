@@ -10,6 +10,7 @@ import {
   isDelayed,
   isScoped,
   nameOfRegistration,
+  registrationsOf,
   type Registration,
 } from './injection-container.js';
 import {
@@ -21,7 +22,7 @@ import {
   type Singleton,
 } from './injection-graph.js';
 import { disposeAll, type Scope } from './injection-scope.js';
-import { Singletons } from './injection-singletons.js';
+import { isProduct, Made } from './injection-made.js';
 import { consoleLogger, type Logger } from './logger.js';
 
 export type { Class } from './injection-class.js';
@@ -44,7 +45,9 @@ export class Injection {
   readonly #graph: Graph;
   readonly #providers = new Map<Class, Provider<object>>();
   readonly #makes = new Map<Node, Make>();
-  readonly #singletons = new Singletons();
+  readonly #made = new Made();
+  /** Factories that have been asked outside of any scope for what they keep. */
+  readonly #asked = new WeakSet<Registration>();
   #slots = 0;
   #watch: { reached: string | undefined } | undefined = undefined;
   #disposal: Promise<void> | undefined = undefined;
@@ -76,9 +79,8 @@ export class Injection {
   }
 
   /**
-   * Disposes what the application's container made, singletons included: the last made first, each awaited, once.
-   * Errors are logged. Singletons that were registered above are disposed with the last application that uses them,
-   * and then forgotten, so that the next one makes its own.
+   * Disposes what the application's container made, products of factories included: the last made first, each awaited,
+   * once. Errors are logged. What was registered as an instance is left alone.
    */
   dispose(logger: Logger = consoleLogger): Promise<void> {
     this.#disposal ??= this.#dispose(logger);
@@ -129,17 +131,24 @@ export class Injection {
   #observe(): void {
     const own = internals(this.container);
     const { construct, resolveRegistration } = own;
+    // Containers below ask here as well.
+    own.getRegistration = (token) => registrationsOf(own, token).at(-1) ?? null;
+    own.getAllRegistrations = (token) => {
+      const found = registrationsOf(own, token);
+      return found.length > 0 ? found : null;
+    };
     own.construct = (target, resolution) => {
       const instance = construct.call(own, target, resolution) as object;
       // To look at what delay() gives would make it.
-      if (!isDelayed(target)) this.#singletons.add(instance);
+      if (!isDelayed(target)) this.#made.add(instance);
       return instance;
     };
     own.resolveRegistration = (registration, resolution) => {
       if (this.#watch !== undefined && isScoped(registration)) this.#refuse(nameOfRegistration(registration));
-      const resolve = () => resolveRegistration.call(own, registration, resolution);
-      if (registration.options.lifecycle !== Lifecycle.Singleton) return resolve();
-      return this.#singletons.resolve(registration, resolve);
+      const value: unknown = resolveRegistration.call(own, registration, resolution);
+      if ('useValue' in registration.provider) this.#made.give(value);
+      else if ('useFactory' in registration.provider) this.#made.addProduct(value);
+      return value;
     };
     this.container.dispose = () => this.dispose();
   }
@@ -192,11 +201,31 @@ export class Injection {
     own.resolveRegistration = (registration, resolution) => {
       if (registration.options.lifecycle === Lifecycle.Singleton) return this.#late(registration, resolution);
       const node = this.#graph.ofScope(registration);
-      if (node === undefined) return resolveRegistration.call(own, registration, resolution);
-      return this.#fold(node)(scope, []);
+      if (node !== undefined) return this.#fold(node)(scope, []);
+      const { provider } = registration;
+      if ('useFactory' in provider) this.#ask(registration, resolution);
+      const value: unknown = resolveRegistration.call(own, registration, resolution);
+      if ('useValue' in provider) this.#made.give(value);
+      else if ('useFactory' in provider && isProduct(value) && !this.#made.knows(value))
+        scope.ownProduct(value);
+      return value;
     };
     scope.container = child;
     return child;
+  }
+
+  /**
+   * Has a factory give once what the application is to end: where it gives the same in a scope, it keeps it, and the
+   * end of the scope is not that of its product.
+   */
+  #ask(registration: Registration, resolution: unknown): void {
+    if (this.#asked.has(registration)) return;
+    this.#asked.add(registration);
+    try {
+      this.#unscoped(() => internals(this.container).resolveRegistration(registration, resolution));
+    } catch {
+      // It works in a scope only, or fails there as well, where it is reported.
+    }
   }
 
   /** A singleton that nothing at start-up was seen to need. */
@@ -209,8 +238,7 @@ export class Injection {
   }
 
   async #dispose(logger: Logger): Promise<void> {
-    await disposeAll(this.#singletons.release(), logger);
-    this.#singletons.forget();
+    await disposeAll(this.#made.release(), logger);
     const own = internals(this.container);
     own.disposables.clear();
     own.disposed = true;

@@ -7,6 +7,7 @@ import {
   injectable,
   injectAll,
   injectWithTransform,
+  instanceCachingFactory,
   Lifecycle,
   scoped,
   singleton,
@@ -555,52 +556,135 @@ describe('injection', () => {
       return { ended, application, Store, Pool };
     }
 
-    it('share its singletons, and the last of them disposes what they are made of', async () => {
+    it('have singletons of their own, and dispose them without the others', async () => {
       const { ended, application, Store, Pool } = shared();
-      const [one, two, three] = [application(), application(), application()];
-      const store = one.provider(Store, 'GET /').instance;
-      expect(two.provider(Store, 'GET /').instance).to.equal(store);
-      expect(three.provider(Pool, 'GET /').instance).to.equal(store?.pool);
-      await one.dispose();
-      expect(ended).to.deep.equal([]);
-      expect(application().provider(Store, 'GET /').instance).to.equal(store);
-    });
-
-    it('dispose them when the last that uses them is disposed, in reverse order of creation', async () => {
-      const { ended, application, Store, Pool } = shared();
-      const [one, two, three] = [application(), application(), application()];
-      const store = one.provider(Store, 'GET /').instance;
-      two.provider(Store, 'GET /');
-      three.provider(Pool, 'GET /');
-      await one.dispose();
-      await two.dispose();
-      expect(ended).to.deep.equal(['store', 'part']);
-      await three.dispose();
-      expect(ended).to.deep.equal(['store', 'part', 'pool']);
-      expect(application().provider(Store, 'GET /').instance).to.not.equal(store);
-    });
-
-    it('dispose nothing that somebody else has made, or uses', async () => {
-      const { ended, application, Store } = shared();
       const [one, two] = [application(), application()];
-      one.provider(Store, 'GET /');
-      two.provider(Store, 'GET /');
-      await two.dispose();
-      expect(ended).to.deep.equal([]);
+      const [first, second] = [one.provider(Store, 'GET /').instance, two.provider(Store, 'GET /').instance];
+      expect(first).not.to.equal(second);
+      expect(one.provider(Pool, 'GET /').instance).to.equal(first?.pool);
       await one.dispose();
       expect(ended).to.deep.equal(['store', 'part', 'pool']);
+      await two.dispose();
+      expect(ended).to.have.lengthOf(6);
+      expect(application().provider(Store, 'GET /').instance).to.not.equal(second);
     });
 
-    it('take no singleton of one that is being disposed', async () => {
-      const { ended, application, Store } = shared();
-      const [one, two] = [application(), application()];
-      const store = one.provider(Store, 'GET /').instance;
-      const disposal = one.dispose();
-      const other = two.provider(Store, 'GET /').instance;
-      expect(other).to.not.equal(store);
-      await disposal;
-      expect(ended).to.deep.equal(['store', 'part', 'pool']);
-      expect(application().provider(Store, 'GET /').instance).to.equal(other);
+    it('take no singleton that was resolved from the container before, and leave none there', () => {
+      const container = globalContainer.createChildContainer();
+      class Clock {}
+      class Watch {
+        constructor(readonly clock: Clock) {}
+      }
+      inject(Clock)(Watch, undefined, 0);
+      injectable()(Watch);
+      container.registerSingleton(Clock).registerSingleton(Watch).register('alias', { useToken: Watch });
+      container
+        .register('each', { useToken: 'alias' })
+        .register('late', { useFactory: (from) => from.resolve('alias') });
+      const mine = container.resolve(Watch);
+      @injectable()
+      class Rest {
+        constructor(
+          readonly watch: Watch,
+          @inject('alias') readonly alias: Watch,
+          @injectAll('each') readonly each: Watch[],
+          @inject('late') readonly late: Watch,
+          @inject(delay(() => Watch)) readonly delayed: Watch,
+        ) {}
+      }
+      const injection = new Injection(container);
+      const fake = new Clock();
+      injection.container.registerInstance(Clock, fake);
+      const rest = injection.provider(Rest, 'GET /').instance;
+      expect(rest?.watch).not.to.equal(mine);
+      for (const one of [rest?.watch, rest?.alias, rest?.each[0], rest?.late, rest?.delayed]) {
+        expect(one?.clock).to.equal(fake);
+      }
+      expect(injection.container.createChildContainer().resolve(Watch)).to.equal(rest?.watch);
+      expect(container.resolve(Watch)).to.equal(mine);
+    });
+
+    it('share what was registered as an instance', () => {
+      const container = globalContainer.createChildContainer();
+      const given = {};
+      container.registerInstance('given', given);
+      @singleton()
+      class Rest {
+        constructor(@inject('given') readonly given: unknown) {}
+      }
+      for (const injection of [new Injection(container), new Injection(container)]) {
+        expect(injection.provider(Rest, 'GET /').instance?.given).to.equal(given);
+      }
+    });
+  });
+
+  describe('what a factory has made', () => {
+    class Pool {
+      static ended = 0;
+      dispose() {
+        Pool.ended++;
+      }
+    }
+    @injectable()
+    class Rest {
+      constructor(
+        readonly context: Context,
+        @inject('pool') readonly pool: Pool,
+      ) {}
+    }
+    beforeEach(() => {
+      Pool.ended = 0;
+    });
+
+    it('is disposed with the last application that holds it', async () => {
+      const container = globalContainer.createChildContainer();
+      container.register(Pool, { useFactory: instanceCachingFactory(() => new Pool()) });
+      const [one, two] = [new Injection(container), new Injection(container)];
+      expect(one.provider(Pool, 'GET /').instance).to.equal(two.provider(Pool, 'GET /').instance);
+      await one.dispose();
+      expect(Pool.ended).to.equal(0);
+      await two.dispose();
+      expect(Pool.ended).to.equal(1);
+    });
+
+    it('is disposed once, with its scope, where each scope has its own', async () => {
+      const injection = make();
+      injection.container.register('pool', { useFactory: (from) => (from.resolve(Context), new Pool()) });
+      const provider = injection.provider(Rest, 'GET /');
+      for (const ended of [1, 2]) {
+        const one = scope();
+        provider.resolve(one);
+        await one.dispose(silentLogger);
+        expect(Pool.ended).to.equal(ended);
+      }
+      await injection.dispose();
+      expect(Pool.ended).to.equal(2);
+    });
+
+    it('outlives the scopes where the factory keeps it', async () => {
+      const injection = make();
+      let kept: Pool | undefined;
+      injection.container.register('pool', { useFactory: () => (kept ??= new Pool()) });
+      const provider = injection.provider(Rest, 'GET /');
+      for (let count = 0; count < 2; count++) {
+        const one = scope();
+        expect(provider.resolve(one).pool).to.equal(kept);
+        await one.dispose(silentLogger);
+      }
+      expect(Pool.ended).to.equal(0);
+      await injection.dispose();
+      expect(Pool.ended).to.equal(1);
+    });
+
+    it('is left alone where it was registered as an instance', async () => {
+      const injection = make();
+      injection.container.registerInstance('given', new Pool());
+      injection.container.register('pool', { useFactory: (from) => from.resolve('given') });
+      const one = scope();
+      injection.provider(Rest, 'GET /').resolve(one);
+      await one.dispose(silentLogger);
+      await injection.dispose();
+      expect(Pool.ended).to.equal(0);
     });
   });
 
