@@ -17,13 +17,28 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
   return response;
 }
 
+/** Of all open sockets: what one of them does to its response must not reach the others. */
+class SentResponse extends ServerResponse {
+  constructor() {
+    super({ method: 'GET', httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
+    this.writeHead(101);
+  }
+
+  override destroy(): this {
+    return this;
+  }
+
+  override end(): this {
+    return this;
+  }
+
+  override write(): boolean {
+    return false;
+  }
+}
+
 /** Stands for the response of all open sockets: its head has been sent, and setting a field says so. */
-export const SENT = new ServerResponse({
-  method: 'GET',
-  httpVersionMajor: 1,
-  httpVersionMinor: 1,
-} as IncomingMessage);
-SENT.writeHead(101);
+export const SENT: ServerResponse = new SentResponse();
 
 /**
  * Notices that the client leaves while it is still being decided: nobody reads an upgraded socket, and what is not

@@ -112,7 +112,12 @@ export class SocketRoute implements Conversation {
 
   #start(ctx: Context, socket: Socket): void {
     socket.open();
-    if (ctx.answered) ctx.send(ctx.answer);
+    try {
+      if (ctx.answered) ctx.send(ctx.answer);
+    } catch (error) {
+      // The opening has failed, and the method is not run.
+      return this.#fail(socket, error);
+    }
     if (this.#perMessage) {
       socket.listen();
       return;

@@ -11,9 +11,11 @@ import {
   HttpError,
   Param,
   Socket,
+  UseMiddleware,
   WebSocket,
   type Codec,
   type Context,
+  type Next,
 } from 'coequal';
 import { serve, type TestSocket } from 'coequal/testing';
 import { deferred, turns, until, type Deferred } from '../support/deferred.js';
@@ -613,5 +615,43 @@ describe('a socket method that throws', () => {
 
   it("closes as the route's onError says", async () => {
     expect(await (await server.socket('/mapped')).closed()).to.deep.equal({ code: 3003, reason: 'no' });
+  });
+});
+
+describe('a socket whose opening fails', () => {
+  it('is closed alone: its method is not run, and no other socket notices', async () => {
+    const run: string[] = [];
+    @Controller()
+    class Openings {
+      @WebSocket('/bad')
+      @UseMiddleware((ctx: Context, next: Next) => {
+        ctx.send(() => 'a function cannot be sent');
+        return next();
+      })
+      bad() {
+        run.push('bad');
+      }
+      @WebSocket('/destroying')
+      destroying(@Ctx() ctx: Context) {
+        ctx.response.destroy();
+        ctx.response.end('late');
+      }
+      @WebSocket('/good')
+      good(@Ctx() ctx: Context) {
+        ctx.defer(() => run.push('over'));
+        return { aborted: ctx.signal.aborted, ended: ctx.response.writableEnded };
+      }
+    }
+    const server = serve({ controllers: [Openings], logger: false });
+    const first = await server.socket('/good');
+    expect(await (await server.socket('/bad')).closed()).to.deep.equal({ code: 1011, reason: '' });
+    await server.socket('/destroying');
+    const second = await server.socket('/good');
+    for (const socket of [first, second]) {
+      expect(await socket.json()).to.deep.equal({ aborted: false, ended: false });
+    }
+    expect(run).to.deep.equal([]);
+    await server.close();
+    expect(run).to.deep.equal(['over', 'over']);
   });
 });
