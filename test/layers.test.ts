@@ -53,6 +53,7 @@ const FLOORS: Floor[] = [
       'core/host',
       'core/origins',
       'core/path-template',
+      'core/template-tree',
       'core/options',
     ],
   },

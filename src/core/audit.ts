@@ -44,7 +44,7 @@ function auditCalls(sockets: readonly CompiledRoute[]): void {
       const names = lacks.map(nameOf).join(', ');
       throw new ConfigurationError(
         `${call.name} can be called on ${title(bare)}, which lacks ${names}: ${title(guards.get(first) as CompiledRoute)} has it. ` +
-          `Calls are answered on every socket of their class: ${remedy(lacks, call.middleware, call.name)}, ` +
+          `Calls are answered on every socket of their class: ${remedy(lacks, [...bare.middleware, ...call.middleware], call.name)}, ` +
           `or say why not with @Unguarded('…')`,
       );
     }
@@ -63,11 +63,15 @@ function remedy(
 ): string {
   const namesakes = new Set(present.map(nameOf));
   const made = lacks.map(nameOf).filter((name) => namesakes.has(name));
-  if (made.length === 0) return `add @UseMiddleware(${lacks.map(nameOf).join(', ')}) to ${method}`;
-  return (
-    `${method} has another function of the same name (${made.join(', ')}), since a factory makes a new one with each ` +
-    'call. Call the factory once, keep the result in a constant, and use that constant in both places'
-  );
+  const constant =
+    'call the factory once, keep the result in a constant, and use that constant in both places';
+  if (made.length > 0) {
+    return `another function of the same name (${made.join(', ')}) is there, since a factory makes a new one with each call: ${constant}`;
+  }
+  const names = lacks.map(({ name }) => name || '…');
+  const add = `add @UseMiddleware(${names.join(', ')}) to ${method}`;
+  // What has no name was most often made where it stands.
+  return names.includes('…') ? `${add} with the same function: ${constant}` : add;
 }
 
 function nameOf(middleware: MiddlewareLike): string {

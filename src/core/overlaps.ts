@@ -1,3 +1,5 @@
+import { TemplateTree } from './template-tree.js';
+
 /** What of a route decides at which paths it is reached. */
 export interface Place {
   readonly kind: string;
@@ -6,99 +8,113 @@ export interface Place {
   readonly host: string | undefined;
 }
 
-interface Node<T> {
-  /** By literal segment; `:` is a segment of any value, `*` any number of segments. */
-  readonly children: Map<string, Node<T>>;
-  readonly places: T[];
-}
-
 /** Finds the routes that can be reached at a path of another route: templates are compared, not spellings. */
 export class Overlaps<T extends Place> {
-  readonly #root: Node<T> = node();
-  /** Routes by all that the router tells them apart by. */
-  readonly #exact = new Map<string, T>();
+  readonly #templates = new TemplateTree<T>();
+  /** Routes by kind and exact template. */
+  readonly #exact = new Map<string, T[]>();
 
   add(place: T): void {
-    this.#exact.set(keyOf(place, place.path), place);
-    for (const segments of variants(place.path)) {
-      let at = this.#root;
-      for (const segment of segments) {
-        let next = at.children.get(segment);
-        if (next === undefined) at.children.set(segment, (next = node()));
-        at = next;
-      }
-      at.places.push(place);
-    }
+    const key = keyOf(place.kind, place.path);
+    const same = this.#exact.get(key);
+    if (same === undefined) this.#exact.set(key, [place]);
+    else same.push(place);
+    for (const segments of variants(place.path)) this.#templates.add(segments.map(shapeOf), place);
   }
 
   /** Routes of other kinds that share a path with this one. */
   of(place: T): Set<T> {
     const found = new Set<T>();
-    for (const segments of variants(place.path)) this.#collect(this.#root, segments, 0, found);
-    for (const other of found) if (!this.#meets(place, other)) found.delete(other);
+    for (const segments of variants(place.path)) {
+      for (const other of this.#templates.overlapping(segments.map(shapeOf))) {
+        if (!found.has(other) && this.#meets(place, other)) found.add(other);
+      }
+    }
     return found;
   }
 
   #meets(one: T, other: T): boolean {
     if (one.kind === other.kind) return false;
     if (one.host !== undefined && other.host !== undefined && one.host !== other.host) return false;
-    // Where one of the kinds has a route of its own for the other's template, the router takes that one.
     return !this.#isShadowed(one, other) && !this.#isShadowed(other, one);
   }
 
+  /**
+   * Whether a route of one's own kind takes all paths that the two share: it has the template of the other, which the
+   * router prefers because it is the more specific one, and answers the same verb on the same hosts.
+   */
   #isShadowed(one: T, other: T): boolean {
-    const nearer = this.#exact.get(keyOf(one, other.path));
-    return nearer !== undefined && nearer !== one;
+    const nearer = this.#exact.get(keyOf(one.kind, other.path));
+    if (nearer === undefined || !isBroader(one.path, other.path)) return false;
+    const host = one.host ?? other.host;
+    return nearer.some(
+      (route) =>
+        (route.verb === one.verb || route.verb === 'ALL') &&
+        (route.host === undefined || route.host === host),
+    );
   }
-
-  #collect(at: Node<T>, segments: readonly string[], index: number, found: Set<T>): void {
-    for (const place of at.children.get('*')?.places ?? []) found.add(place);
-    const segment = segments[index];
-    if (segment === undefined) {
-      for (const place of at.places) found.add(place);
-    } else if (segment === '*') {
-      this.#collectAll(at, found);
-    } else if (segment === ':') {
-      for (const child of at.children.values()) this.#collect(child, segments, index + 1, found);
-    } else {
-      for (const key of [segment, ':']) {
-        const child = at.children.get(key);
-        if (child !== undefined) this.#collect(child, segments, index + 1, found);
-      }
-    }
-  }
-
-  #collectAll(at: Node<T>, found: Set<T>): void {
-    for (const place of at.places) found.add(place);
-    for (const child of at.children.values()) this.#collectAll(child, found);
-  }
-}
-
-function node<T>(): Node<T> {
-  return { children: new Map(), places: [] };
-}
-
-/** The segments of a template; two lists where its last parameter is optional. */
-function variants(path: string): string[][] {
-  const segments = path.split('/').filter((segment) => segment !== '');
-  const shapes = segments.map(shapeOf);
-  const all = [shapes];
-  if (segments.at(-1)?.endsWith('?') === true) all.push(shapes.slice(0, -1));
-  return all;
-}
-
-/** An expression may match anything: it is not compared. */
-function shapeOf(segment: string): string {
-  if (segment.includes('*')) return '*';
-  return /[:(]/.test(segment) ? ':' : segment;
-}
-
-function keyOf({ kind, verb, host }: Place, path: string): string {
-  const [shapes = []] = variants(path);
-  return `${kind} ${verb} ${host ?? ''} /${shapes.join('/')}`;
 }
 
 /** Whether two templates differ in nothing but the names of their parameters. */
 export function isSameTemplate(one: string, other: string): boolean {
-  return JSON.stringify(variants(one)) === JSON.stringify(variants(other));
+  return nameless(one) === nameless(other);
+}
+
+/** Whether the router prefers the other template on all paths of it: one says less of some of its segments. */
+function isBroader(one: string, other: string): boolean {
+  const [these, those] = [segmentsOf(one), segmentsOf(other)];
+  if (isOptional(these) || isOptional(those) || these.join('/') === those.join('/')) return false;
+  for (const [index, segment] of these.entries()) {
+    const theirs = those[index];
+    if (theirs === undefined) return false;
+    if (segment === theirs) continue;
+    if (segment === '*') return true;
+    if (segment !== ':' || theirs === '*') return false;
+  }
+  return these.length === those.length;
+}
+
+/** The segments of a template; two lists where its last parameter is optional. */
+function variants(path: string): string[][] {
+  const segments = segmentsOf(path);
+  return isOptional(segments) ? [segments, segments.slice(0, -1)] : [segments];
+}
+
+function isOptional(segments: readonly string[]): boolean {
+  return segments.at(-1)?.endsWith('?') === true;
+}
+
+/** An expression may match anything: it is not compared. */
+function shapeOf(segment: string): string {
+  if (segment.includes(':')) return ':';
+  return segment.includes('*') ? '*' : segment;
+}
+
+function nameless(path: string): string {
+  return segmentsOf(path).join('/');
+}
+
+/** Splits at the slashes outside of expressions, and leaves out the names of the parameters. */
+function segmentsOf(path: string): string[] {
+  const segments: string[] = [];
+  let [segment, depth] = ['', 0];
+  for (const [token] of path.matchAll(TOKENS)) {
+    if (token === '(') depth++;
+    else if (token === ')') depth--;
+    if (token === '/' && depth === 0) {
+      segments.push(segment);
+      segment = '';
+    } else {
+      segment += depth === 0 && PARAMETER.test(token) ? ':' : token;
+    }
+  }
+  return [...segments, segment].filter((one) => one !== '');
+}
+
+/** An escape of an expression, a literal colon, a parameter, or one character. */
+const TOKENS = /\\.|::|:\w+|[^]/g;
+const PARAMETER = /^:\w/;
+
+function keyOf(kind: string, path: string): string {
+  return `${kind} ${nameless(path)}`;
 }

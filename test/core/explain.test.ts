@@ -187,6 +187,11 @@ describe('the guard audit', () => {
     ['a parameter within a segment', '/:name.json', '/:name'],
     ['an optional parameter', '/:room?', ''],
     ['a wildcard', '/lobby/doors', '/*'],
+    ['a wildcard within a segment', '/lobby/doors', '/lob*'],
+    ['an expression with a slash in it', '/:room([^/]+)', '/:room'],
+    ['an expression with an asterisk in it', '/lobby/:door(^[a-z]*$)', '/:room/:door'],
+    ['two parameters in one segment', '/:from-:to', '/a-b'],
+    ['parameters in different places', '/:room/doors', '/lobby/:what'],
   ] as const) {
     it(`compares templates by whether they overlap: ${what}`, () => {
       @Controller('/halls')
@@ -202,6 +207,63 @@ describe('the guard audit', () => {
       );
     });
   }
+
+  it('finds a bare literal although the guarded template has a sibling of the same kind', () => {
+    @Controller('/halls')
+    class HallController {
+      @UseMiddleware(SignedIn)
+      @Get('/:hall')
+      page() {}
+      @UseMiddleware(SignedIn)
+      @WebSocket('/:hall')
+      talk() {}
+      @WebSocket('/lobby')
+      enter() {}
+    }
+    expect(refusal([HallController])).to.contain(
+      'HallController.enter (WebSocket /halls/lobby) lacks SignedIn, which HallController.page (GET /halls/:hall) on an overlapping path has',
+    );
+  });
+
+  for (const [what, guarded] of [
+    ['an expression of its own', '/:hall(^(?:north)$)'],
+    ['another literal', '/north'],
+  ] as const) {
+    it(`finds a bare template although ${what} of its kind is guarded`, () => {
+      @Controller('/halls')
+      class HallController {
+        @UseMiddleware(SignedIn)
+        @Get('/:hall(^(?:south)$)')
+        page() {}
+        @UseMiddleware(SignedIn)
+        @WebSocket(guarded)
+        talk() {}
+        @WebSocket('/:hall')
+        enter() {}
+      }
+      expect(refusal([HallController])).to.contain(
+        'HallController.enter (WebSocket /halls/:hall) lacks SignedIn',
+      );
+    });
+  }
+
+  it('finds a bare template whose guarded sibling answers another host', () => {
+    @Controller('/halls')
+    class Halls {
+      @UseMiddleware(SignedIn)
+      @Get('/lobby')
+      page() {}
+      @WebSocket('/:hall')
+      enter() {}
+    }
+    @Controller('/halls', { host: 'admin.example' })
+    @UseMiddleware(SignedIn)
+    class Admin {
+      @WebSocket('/lobby')
+      talk() {}
+    }
+    expect(refusal([Halls, Admin])).to.contain('Halls.enter (WebSocket /halls/:hall) lacks SignedIn');
+  });
 
   it('leaves a template alone where a nearer route of its kind takes the path', () => {
     @Controller('/halls')
@@ -272,9 +334,46 @@ describe('the guard audit', () => {
     }
     expect(refusal([CatController])).to.equal(
       'CatController.live (SSE /cats) lacks requireRole, which CatController.list (GET /cats) on the same path has: ' +
-        'CatController.live has another function of the same name (requireRole), since a factory makes a new one with ' +
-        'each call. Call the factory once, keep the result in a constant, and use that constant in both places, or say ' +
+        'another function of the same name (requireRole) is there, since a factory makes a new one with each call: ' +
+        'call the factory once, keep the result in a constant, and use that constant in both places, or say ' +
         "why not with @Unguarded('…')",
+    );
+  });
+
+  it('asks for a constant where the middleware has no name', () => {
+    const role = () => (_ctx: Context, next: Next) => next();
+    @Controller('/cats')
+    class CatController {
+      @UseMiddleware(role())
+      @Get()
+      list() {}
+      @Sse()
+      live() {}
+    }
+    expect(refusal([CatController])).to.contain(
+      'lacks anonymous middleware, which CatController.list (GET /cats) on the same path has: add @UseMiddleware(…) to ' +
+        'CatController.live with the same function: call the factory once, keep the result in a constant',
+    );
+  });
+
+  it('asks for a constant where the sockets of a class are guarded by one factory', () => {
+    const role = () =>
+      function requireRole(_ctx: Context, next: Next) {
+        return next();
+      };
+    @Controller('/desk')
+    class DeskController {
+      @UseMiddleware(role())
+      @WebSocket('/one')
+      one() {}
+      @UseMiddleware(role())
+      @WebSocket('/two')
+      two() {}
+      @Rpc('sell')
+      sell() {}
+    }
+    expect(refusal([DeskController])).to.match(
+      /requireRole.*another function of the same name.*in a constant/,
     );
   });
 
