@@ -58,12 +58,11 @@ export {
   conflate,
   defineChannel,
   type ChannelDefinition,
-  type Authorize,
-  type AuthorizeClass,
   type ChannelOptions,
   type Conflate,
   type Overflow,
 } from './live/channel-definition.js';
+export type { Authorize, AuthorizeClass } from './live/authorization.js';
 export { Channels } from './live/channels.js';
 export { Connections } from './live/connections.js';
 export { event, type EventFields } from './live/message.js';

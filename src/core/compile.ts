@@ -1,9 +1,5 @@
-import {
-  isChannelDefinition,
-  type Authorize,
-  type AuthorizeClass,
-  type ChannelDefinition,
-} from '../live/channel-definition.js';
+import type { Authorize, AuthorizeClass } from '../live/authorization.js';
+import { isDefinition, isDefinitionLike, type ChannelDefinition } from '../live/channel-definition.js';
 import type { Channels } from '../live/channels.js';
 import type { CallContext } from './call-context.js';
 import { compose, type MiddlewareLike, type Step } from './compose.js';
@@ -11,7 +7,7 @@ import { ConfigurationError } from './errors.js';
 import { concludeHttp, httpStep, type Call } from './http.js';
 import { Scope, type Class, type Injection, type Provider } from './injection.js';
 import { SUCCESS } from './injection-scope.js';
-import { invoker } from './invoke.js';
+import { invoker, readAll } from './invoke.js';
 import { anyScoped, linkOf, type ScopedLink } from './links.js';
 import type { Logger } from './logger.js';
 import {
@@ -169,11 +165,14 @@ class ControllerCompiler {
 
   /** What credentials must prove: that the middleware lets them through, and that they may read the method's channels. */
   #admit({ parameters }: MethodMetadata): Step {
-    const definitions = channelsOf(parameters);
+    const readers = channelsOf(parameters).map(
+      (definition): Reader =>
+        (ctx) =>
+          this.channels.read(definition, ctx),
+    );
     return (ctx) => {
       ctx.reached = true;
-      const asked = definitions.map((definition) => this.channels.read(definition, ctx));
-      return asked.some(isThenable) ? Promise.all(asked.map(async (one) => one)) : undefined;
+      return readAll(readers, ctx, undefined);
     };
   }
 
@@ -296,8 +295,14 @@ class ControllerCompiler {
 
   /** Channels that the methods read are known to the application before anybody asks for one. */
   #declareChannels(): void {
-    for (const { parameters } of this.metadata.methods.values()) {
+    for (const [name, { parameters }] of this.metadata.methods) {
       for (const definition of channelsOf(parameters)) {
+        // A copy could lack policies of the definition, and read the same channels.
+        if (!isDefinition(definition)) {
+          throw new ConfigurationError(
+            `${this.target.name}.${name} takes a copy of defineChannel('${definition.template}'): give what defineChannel() returned itself`,
+          );
+        }
         this.channels.declare(definition, (target, template) => this.#authorizer(target, template));
       }
     }
@@ -344,7 +349,7 @@ class ControllerCompiler {
 
 /** The channels that a method's parameters read. */
 function channelsOf(parameters: MethodMetadata['parameters']): ChannelDefinition<never>[] {
-  return [...parameters.values()].flatMap(({ args }) => args.filter(isChannelDefinition));
+  return [...parameters.values()].flatMap(({ args }) => args.filter(isDefinitionLike));
 }
 
 function nameOf(target: unknown): string {

@@ -1,8 +1,9 @@
 import { ConfigurationError, unknownKeys } from '../core/errors.js';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Context } from '../core/context.js';
 import type { RegisteredUser } from '../core/register.js';
+import { checkAuthorize, type Authorize, type AuthorizeClass } from './authorization.js';
 import type { HistoryBounds } from './history.js';
+import { idText } from './user-id.js';
 
 /** What a full reader costs: the connection, the oldest messages, or all but the latest per key. */
 export type Overflow<T> = 'close' | 'drop-oldest' | Conflate<T>;
@@ -16,12 +17,6 @@ export interface Conflate<T> {
 export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
   return { key };
 }
-
-/** Decides whether an exchange may read the channel that `params` pick: only `true` admits. */
-export type Authorize = (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
-
-/** An injectable class that decides, with services of its own. */
-export type AuthorizeClass = new (...args: never[]) => { authorize: Authorize };
 
 export interface ChannelOptions<T> {
   /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
@@ -56,47 +51,66 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ChannelOptions<never>>([
   'presence',
 ]);
 
-/** Declares a sort of channel, once, with its policies. */
+/**
+ * Declares a sort of channel, once, with its policies. Names are told apart by their template: an application takes one
+ * definition for each name.
+ * @throws ConfigurationError for a template that is not one, for unknown options, and for an `authorize` that cannot decide
+ */
 export function defineChannel<T = unknown>(
   template: string,
   options: ChannelOptions<T> = {},
 ): ChannelDefinition<T> {
-  if (template === '' || template.startsWith('/') || template.includes('#')) {
-    throw new ConfigurationError(`defineChannel('${template}'): a template is a name such as 'rooms/:room'`);
+  const segments = template.split('/');
+  if (!segments.every((segment) => SEGMENT.test(segment))) {
+    throw new ConfigurationError(
+      `defineChannel('${template}'): a template is a name such as 'rooms/:room', of words and parameters between single slashes`,
+    );
   }
   unknownKeys(options, KNOWN, `defineChannel('${template}')`);
-  const segments = template.split('/');
-  const parameters = segments.filter((segment) => segment.startsWith(':')).map((segment) => segment.slice(1));
+  if ('authorize' in options) checkAuthorize(options.authorize, template);
+  const parameters = segments.filter(isParameter).map((segment) => segment.slice(1));
   const name = (params: Readonly<Record<string, unknown>>): string =>
     segments
-      .map((segment) => {
-        if (!segment.startsWith(':')) return segment;
-        const value = params[segment.slice(1)] as string | number | null | undefined;
-        if (value === undefined || value === null || value === '')
-          throw new TypeError(`the channel ${template} needs the parameter ${segment}`);
-        return encodeURIComponent(String(value));
-      })
+      .map((segment) =>
+        isParameter(segment) ? filled(segment, params[segment.slice(1)], template) : segment,
+      )
       .join('/');
-  const definition = { template, parameters, options, name };
+  const definition = { template, parameters, options: Object.freeze({ ...options }), name };
   DEFINITIONS.add(definition);
   return definition;
 }
 
-/** Whether a value is what `defineChannel` gave. */
-export function isChannelDefinition(value: unknown): value is ChannelDefinition<never> {
-  return typeof value === 'object' && value !== null && DEFINITIONS.has(value);
+/** Whether a definition is what `defineChannel` returned, not a copy of it. */
+export function isDefinition(definition: ChannelDefinition<never>): boolean {
+  return DEFINITIONS.has(definition);
+}
+
+/** Whether a value can be read as a definition. */
+export function isDefinitionLike(value: unknown): value is ChannelDefinition<never> {
+  const { template, name } = (value ?? {}) as Partial<ChannelDefinition<never>>;
+  return typeof template === 'string' && typeof name === 'function';
 }
 
 const DEFINITIONS = new WeakSet<object>();
 
-/** Whether two templates can be filled to one name. A value is never more than one segment, nor less. */
-export function canCollide(one: string, other: string): boolean {
-  const [these, those] = [one.split('/'), other.split('/')];
-  return (
-    these.length === those.length &&
-    these.every(
-      (segment, i) => segment === those[i] || segment.startsWith(':') || those[i]?.startsWith(':') === true,
-    )
+/** A literal, which never looks like a parameter or another topic of the channel; or `:name`, or `:*` for a wildcard. */
+const SEGMENT = /^(?:[^:#?*][^#?*]*|:(?:\w+|\*))$/;
+
+function isParameter(segment: string): boolean {
+  return segment.startsWith(':');
+}
+
+/** The segments of a template, for a `TemplateTree`. A value never fills more than one, nor less. */
+export function segmentsOf({ template }: ChannelDefinition<never>): string[] {
+  return template.split('/').map((segment) => (isParameter(segment) ? ':' : segment));
+}
+
+/** A value as a segment: escaped, so that it cannot spell another name. */
+function filled(segment: string, value: unknown, template: string): string {
+  const text = typeof value === 'boolean' ? String(value) : idText(value);
+  if (text !== undefined && text !== '') return encodeURIComponent(text);
+  throw new TypeError(
+    `the channel ${template} needs the parameter ${segment}: text that is not empty, a number, or an object with its own toString()`,
   );
 }
 

@@ -1,14 +1,10 @@
 import type { Context } from '../core/context.js';
 import { ConfigurationError, HttpError } from '../core/errors.js';
-import { isThenable } from '../core/thenable.js';
+import { TemplateTree } from '../core/template-tree.js';
+import { admit, isAuthorizeClass, type Authorize, type AuthorizeClass } from './authorization.js';
 import type { Broker } from './broker.js';
 import { Channel } from './channel.js';
-import {
-  canCollide,
-  type Authorize,
-  type AuthorizeClass,
-  type ChannelDefinition,
-} from './channel-definition.js';
+import { segmentsOf, type ChannelDefinition } from './channel-definition.js';
 import { Topics } from './topic.js';
 
 /** Makes the function of an injectable class that authorizes. */
@@ -17,8 +13,11 @@ export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Auth
 /** The channels of the application: injectable wherever something is to be published. */
 export class Channels {
   /** @internal */ readonly topics: Topics;
-  /** Every definition that the application uses, and who may read its channels. */
-  readonly #readers = new Map<ChannelDefinition<never>, Authorize | undefined>();
+  /** Every definition that the application uses. */
+  readonly #definitions = new Set<ChannelDefinition<never>>();
+  readonly #templates = new TemplateTree<ChannelDefinition<never>>();
+  /** Who may read the channels that routes read. */
+  readonly #authorize = new Map<ChannelDefinition<never>, Authorize>();
 
   /** @internal */
   constructor(broker: Broker, report: (error: unknown) => void, most?: number) {
@@ -32,53 +31,51 @@ export class Channels {
    * the application has channels of the same name.
    */
   of<T>(definition: ChannelDefinition<T>, params: Readonly<Record<string, unknown>> = {}): Channel<T> {
-    if (!this.#readers.has(definition as ChannelDefinition<never>))
-      this.declare(definition as ChannelDefinition<never>);
+    this.#enter(definition);
     return new Channel(definition, definition.name(params), this.topics);
   }
 
   /**
-   * @internal Enters a definition.
+   * @internal Enters a definition whose channels a route reads, before any request comes.
    * @throws ConfigurationError if another one can be filled to the same name: each would admit the readers of the other.
    */
-  declare(definition: ChannelDefinition<never>, resolve?: ResolveAuthorize): void {
-    if (this.#readers.has(definition)) return;
-    for (const { template } of this.#readers.keys()) {
-      if (!canCollide(template, definition.template)) continue;
+  declare(definition: ChannelDefinition<never>, resolve: ResolveAuthorize): void {
+    this.#enter(definition);
+    const { authorize } = definition.options;
+    if (authorize === undefined || this.#authorize.has(definition)) return;
+    const decide = isAuthorizeClass(authorize) ? resolve(authorize, definition.template) : authorize;
+    this.#authorize.set(definition, decide);
+  }
+
+  /**
+   * @internal The channel that the path of an exchange picks.
+   * @throws HttpError 403 unless the exchange may read it, and 404 where the path leaves a parameter of it empty.
+   */
+  read(definition: ChannelDefinition<never>, ctx: Context): Channel<never> | Promise<Channel<never>> {
+    const { params } = ctx;
+    if (!definition.parameters.every((name) => params[name])) throw new HttpError(404);
+    const channel = new Channel(definition, definition.name(params), this.topics, ctx);
+    const { options, template } = definition;
+    if (options.authorize === undefined) return channel;
+    return admit(this.#authorize.get(definition) ?? nobody, ctx, template, channel);
+  }
+
+  #enter(definition: ChannelDefinition<never>): void {
+    if (this.#definitions.has(definition)) return;
+    const segments = segmentsOf(definition);
+    const [other] = this.#templates.overlapping(segments);
+    if (other !== undefined) {
       throw new ConfigurationError(
-        `defineChannel('${definition.template}') and defineChannel('${template}') can have a channel of the same name, ` +
+        `defineChannel('${definition.template}') and defineChannel('${other.template}') can have a channel of the same name, ` +
           'with two policies: define the channel once and import it, or give one of them another template',
       );
     }
-    this.#readers.set(definition, authorizeOf(definition, resolve));
-  }
-
-  /** @internal The channel that the path of an exchange picks. @throws HttpError 403 unless the exchange may read it. */
-  read(definition: ChannelDefinition<never>, ctx: Context): Channel<never> | Promise<Channel<never>> {
-    if (!this.#readers.has(definition)) this.declare(definition);
-    const channel = new Channel(definition, definition.name(ctx.params), this.topics, ctx);
-    const authorize = this.#readers.get(definition);
-    if (authorize === undefined) return channel;
-    const decide = (allowed: unknown): Channel<never> => {
-      if (allowed !== true) throw new HttpError(403, 'The channel may not be read');
-      return channel;
-    };
-    const allowed = authorize(ctx, ctx.params);
-    return isThenable(allowed) ? Promise.resolve(allowed).then(decide) : decide(allowed);
+    this.#definitions.add(definition);
+    this.#templates.add(segments, definition);
   }
 }
 
-function authorizeOf(
-  { template, options: { authorize } }: ChannelDefinition<never>,
-  resolve: ResolveAuthorize | undefined,
-): Authorize | undefined {
-  if (authorize === undefined) return undefined;
-  if (!isAuthorizeClass(authorize)) return authorize;
-  // Code in the server reads without asking: it need not be made for a channel that no route reads.
-  return resolve?.(authorize, template) ?? (() => false);
-}
-
-function isAuthorizeClass(authorize: Authorize | AuthorizeClass): authorize is AuthorizeClass {
-  const { prototype } = authorize as { prototype?: { authorize?: unknown } };
-  return typeof prototype?.authorize === 'function';
+/** A definition that no route has declared is not one that a reader may ask for. */
+function nobody(): boolean {
+  return false;
 }

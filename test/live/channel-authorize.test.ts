@@ -70,16 +70,45 @@ describe('authorize of a channel', () => {
         });
       }
 
-      it('responds with the HttpError that it throws, and with 500 to anything else', async () => {
-        const authorize = (_ctx: Context, { room }: Readonly<Record<string, string>>) => {
-          throw room === 'old' ? new HttpError(410) : new Error('the policy failed');
+      it('responds with the HttpError that it throws, and denies by 403 for anything else, which is logged', async () => {
+        const failures: (() => unknown)[] = [
+          () => {
+            throw new Error('the policy failed');
+          },
+          () => Promise.reject(),
+          async () => {
+            throw new Error('the policy failed later');
+          },
+          () => ({
+            get then() {
+              throw new Error('it cannot be awaited');
+            },
+          }),
+        ];
+        const logged: unknown[] = [];
+        const logger = {
+          error: (fields: object) => void logged.push((fields as { channel: string }).channel),
         };
-        const server = serve({
-          controllers: [reading(defineChannel<never>('rooms/:room', { authorize }))],
-          logger: false,
+        const Room = defineChannel<never>('rooms/:room', {
+          history: 1,
+          authorize: (_ctx, { room }) => {
+            if (room === 'gone') throw new HttpError(410);
+            if (room === 'foreign') throw Object.assign(new Error('not signed in'), { status: 401 });
+            return failures[Number(room)]?.();
+          },
         });
-        expect((await door.open(server, '/rooms/old')).status).to.equal(410);
-        expect((await door.open(server, '/rooms/new')).status).to.equal(500);
+        const server = serve({
+          controllers: [reading(Room)],
+          logger: { ...logger, warn: () => undefined, info: () => undefined },
+        });
+        expect((await door.open(server, '/rooms/gone')).status).to.equal(410);
+        expect((await door.open(server, '/rooms/foreign')).status).to.equal(401);
+        expect(logged).to.deep.equal([]);
+        for (const room of failures.keys()) {
+          const visit = await door.open(server, `/rooms/${room}`);
+          expect([visit.status, visit.problem.detail]).to.deep.equal([403, 'The channel may not be read']);
+        }
+        expect(logged).to.deep.equal(failures.map(() => 'rooms/:room'));
       });
 
       it('takes an injectable class with services of the application and of a scope', async () => {
@@ -114,6 +143,61 @@ describe('authorize of a channel', () => {
       });
     });
   }
+
+  it('is asked although a service has used the channel before the routes were compiled', async () => {
+    @injectable()
+    class RoomPolicy {
+      authorize(_ctx: Context, { room }: Readonly<Record<string, string>>) {
+        return room === 'lobby';
+      }
+    }
+    const Room = defineChannel<string>('rooms/:room', { history: 1, authorize: RoomPolicy });
+    @Controller('/rooms/:room')
+    class RoomController {
+      constructor(channels: Channels) {
+        channels.of(Room, { room: 'lobby' }).publish('welcome');
+      }
+      @Get()
+      messages(@Channel(Room) room: Channel<string>) {
+        return room;
+      }
+    }
+    const server = serve({ controllers: [RoomController] });
+    expect(await (await server.fetch('/rooms/lobby')).json()).to.deep.equal(['welcome']);
+    expect((await server.fetch('/rooms/board')).status).to.equal(403);
+  });
+
+  for (const [what, given, mistake] of [
+    ['undefined', undefined, 'authorize is undefined, most often because of a circular import'],
+    ['null', null, 'authorize is null'],
+    ['true', true, 'authorize is a boolean'],
+    ['an instance', { authorize: () => true }, 'authorize is an object'],
+    [
+      'a class without the method',
+      class Policy {},
+      'authorize is the class Policy, which has no method authorize',
+    ],
+  ] as const) {
+    it(`is a function or a class, never ${what}`, () => {
+      expect(() => defineChannel('rooms/:room', { authorize: given as never }))
+        .to.throw(`defineChannel('rooms/:room'): ${mistake}`)
+        .with.property('name', 'ConfigurationError');
+    });
+  }
+
+  it('is not lost by a misspelling: unknown options are refused', () => {
+    expect(() => defineChannel('rooms/:room', { authorise: () => false } as object)).to.throw(
+      "defineChannel('rooms/:room'): there is no option `authorise`",
+    );
+  });
+
+  it('is asked by what defineChannel gave alone: a copy without it is refused at start-up', () => {
+    const Room = defineChannel<never>('rooms/:room', { authorize: () => false });
+    expect(refusal([reading({ ...Room, options: {} })])).to.contain(
+      "RoomController.messages takes a copy of defineChannel('rooms/:room'): give what defineChannel() returned itself",
+    );
+    expect(refusal([reading(undefined as never)])).to.contain('circular import');
+  });
 
   it('is asked for a call', async () => {
     const Room = defineChannel<string>('rooms/:room', { authorize: () => undefined });
@@ -191,9 +275,48 @@ describe('two definitions of channels', () => {
     );
   });
 
+  for (const template of [
+    'rooms//board',
+    'rooms/',
+    'rooms/:',
+    'rooms/:room?',
+    'rooms/:room.json',
+    'rooms#presence',
+    '/rooms',
+    '',
+  ]) {
+    it(`have templates of plain segments and parameters, not '${template}'`, () => {
+      expect(() => defineChannel(template))
+        .to.throw(`defineChannel('${template}')`)
+        .with.property('name', 'ConfigurationError');
+    });
+  }
+
+  for (const door of doors) {
+    it(`answer 404 where the path of a request leaves a parameter empty, by ${door.kind}`, async () => {
+      const Room = defineChannel<never>('rooms/:room', { history: 1 });
+      @Controller()
+      class RoomController {
+        @Get('/rooms/:room?')
+        @Sse('/rooms/:room?')
+        @WebSocket('/rooms/:room?')
+        messages(@Channel(Room) room: Channel<never>) {
+          return room;
+        }
+      }
+      const server = serve({ controllers: [RoomController] });
+      expect((await door.open(server, '/rooms')).status).to.equal(404);
+      const visit = await door.open(server, '/rooms/lobby');
+      expect(visit.status).to.equal(door.opened);
+      visit.leave();
+    });
+  }
+
   it('have names that no parameter can forge, and none that is empty', () => {
     const channels = serve({ controllers: [] }).app.container.resolve(Channels);
     const Room = defineChannel('rooms/:room/:door');
+    expect(channels.of(Room, { room: 'a/b', door: 0 }).name).to.equal('rooms/a%2Fb/0');
+    expect(() => channels.of(Room, { room: [], door: 'c' })).to.throw(TypeError, 'needs the parameter :room');
     expect(channels.of(Room, { room: 'a/b', door: '#presence' }).name).to.equal('rooms/a%2Fb/%23presence');
     expect(() => channels.of(Room, { room: '', door: 'c' })).to.throw(TypeError, 'needs the parameter :room');
     expect(() => defineChannel('rooms#presence')).to.throw("defineChannel('rooms#presence')");
