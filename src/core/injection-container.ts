@@ -1,5 +1,11 @@
 import 'reflect-metadata';
-import { delay, Lifecycle, type DependencyContainer, type InjectionToken } from 'tsyringe';
+import {
+  container as globalContainer,
+  delay,
+  Lifecycle,
+  type DependencyContainer,
+  type InjectionToken,
+} from 'tsyringe';
 import { ConfigurationError } from './errors.js';
 import { nameOf } from './injection-errors.js';
 
@@ -40,6 +46,12 @@ export function internals(container: DependencyContainer): Internals {
   if (typeof inner.resolveRegistration !== 'function' || inner._registry === undefined) {
     throw new ConfigurationError(
       'the container given is not one of tsyringe 4: pass its `container` or a child of it',
+    );
+  }
+  if (inner.constructor !== globalContainer.constructor) {
+    throw new ConfigurationError(
+      'the container given is of another copy of tsyringe than the one that coequal loads: install one version for ' +
+        'both (npm ls tsyringe shows the copies, npm dedupe merges them)',
     );
   }
   return inner;

@@ -618,6 +618,21 @@ describe('injection', () => {
     });
   });
 
+  it('refuses a container of another copy of tsyringe', () => {
+    class Copied {
+      _registry = new Map();
+      resolveRegistration(): void {}
+      createChildContainer(): Copied {
+        return new Copied();
+      }
+      register(): void {}
+    }
+    expect(() => new Injection(new Copied() as unknown as DependencyContainer))
+      .to.throw(ConfigurationError)
+      .with.property('message')
+      .that.matches(/^the container given is of another copy of tsyringe/);
+  });
+
   describe('what a factory has made', () => {
     class Pool {
       static ended = 0;
