@@ -303,7 +303,12 @@ function tooLarge(detail: string): HttpError {
 
 /** The import is made on first use, as the package is optional. */
 async function loadParser(): Promise<Parser> {
-  return (await import('@fastify/busboy')).Busboy;
+  // Bundlers stop at an optional import that stands outside of a `try`.
+  try {
+    return (await import('@fastify/busboy')).Busboy;
+  } catch (error) {
+    return refuse(error);
+  }
 }
 
 function refuse(error: unknown): never {

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
-import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,13 @@ const COMMAND_LIMIT = 180_000; // ms
 const ANSWER_LIMIT = 15_000; // ms
 
 const APPLICATION = `
-import { Body, Controller, createApp, Get, Param, WebSocket } from 'coequal';
+import { Body, Controller, createApp, Get, Param, WebSocket, type Context } from 'coequal';
+
+// What is internal is not declared.
+// @ts-expect-error
+export type Answer = Context['answer'];
+// @ts-expect-error
+export type Environment = Context['environment'];
 
 @Controller()
 class Greeter {
@@ -41,6 +47,12 @@ const COMPILER = {
   files: ['app.ts'],
 };
 
+/** Bundlers, and how each is told to make one file of the application. */
+const BUNDLERS = {
+  esbuild: ['app.js', '--bundle', '--platform=node', '--format=esm', '--outfile=bundled/esbuild.mjs'],
+  webpack: ['./app.js', '--target', 'node', '--mode', 'production', '--output-path', 'bundled'],
+};
+
 /** What an application of ours installs beside the package; the ranges are those that we develop with. */
 const BESIDE = ['tsyringe', 'reflect-metadata', 'typescript', '@types/node'];
 
@@ -56,6 +68,21 @@ try {
   );
   await step('npm install into an empty project', () => install(project, tarball));
   await step('tsc', () => run(project, process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']));
+  await step('npm install of bundlers', () =>
+    run(project, 'npm', [
+      'install',
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      'esbuild',
+      'webpack',
+      'webpack-cli',
+    ]),
+  );
+  for (const [bundler, args] of Object.entries(BUNDLERS)) {
+    await step(bundler, () => run(project, join(project, 'node_modules', '.bin', bundler), args));
+  }
+  await step('docs in the tarball', () => docs(project));
   application = start(project);
   const { port, url } = await step('listen', () => application.address());
   await step('a request', () => request(port, url));
@@ -98,6 +125,19 @@ async function install(project, tarball) {
   await writeFile(join(project, 'tsconfig.json'), JSON.stringify(COMPILER));
   await writeFile(join(project, 'app.ts'), APPLICATION);
   await run(project, 'npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...beside]);
+}
+
+/** Each page's links to files of the package lead to one that is there. */
+async function docs(project) {
+  const root = join(project, 'node_modules', 'coequal');
+  const pages = (await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md'));
+  assert.ok(pages.includes('injection.md'), 'the pages are there');
+  for (const page of ['README.md', ...pages.map((name) => `docs/${name}`)]) {
+    const text = (await readFile(join(root, page), 'utf8')).replace(/```.*?```/gs, '');
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)) {
+      await access(join(root, page, '..', target)).catch(() => assert.fail(`${page} links to ${target}`));
+    }
+  }
 }
 
 /** The application as a process: its address, all it printed, and its end. */
