@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Channel } from '../live/channel.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
@@ -24,7 +25,7 @@ export function httpStep(call: Call, status: number | undefined): Step {
 /** Sends the answer that was decided. */
 export function concludeHttp(ctx: Context): void | Promise<void> {
   if (ctx.answered && ctx.answer instanceof Channel)
-    return ctx.answer.history().then((kept) => respond(ctx, kept));
+    return ctx.answer.newest(ctx.environment.limits.buffered).then((kept) => respond(ctx, kept));
   if (ctx.answered) respond(ctx, ctx.answer);
   else if (ctx.reached) respond(ctx, undefined);
   else concludeRefusal(ctx);
@@ -56,7 +57,7 @@ function decide(ctx: Context, value: unknown, status: number | undefined): unkno
   if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
     ctx.bind();
     // Nobody reads it any more, and it may hold something since it was made.
-    if (ctx.ended) return value[Symbol.asyncIterator]().return?.();
+    if (ctx.ended && !(value instanceof Readable)) return value[Symbol.asyncIterator]().return?.();
   }
   ctx.send(value);
   return undefined;

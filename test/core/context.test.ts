@@ -251,12 +251,12 @@ describe('Context', () => {
     expect(ids.size).to.equal(3);
   });
 
-  it('shows the request as it came, beside the canonical path', async () => {
+  it('shows the canonical path, in the URL too, and the query as it came', async () => {
     const server = answering(({ kind, method, url, path }) => ({ kind, method, url, path }));
     expect(await (await server.fetch('/%61//b/?q=%61')).json()).to.deep.equal({
       kind: 'http',
       method: 'GET',
-      url: '/%61//b/?q=%61',
+      url: '/a/b?q=%61',
       path: '/a/b',
     });
   });

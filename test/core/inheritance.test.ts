@@ -50,7 +50,7 @@ class Base {
   made() {
     return 'base';
   }
-  @WebSocket('/socket')
+  @WebSocket('/sockets/each')
   each(@Body() body: number) {
     return body + 1;
   }
@@ -93,7 +93,7 @@ describe('a controller that extends another class', () => {
       'base, method',
     ]);
     expect((await server.fetch('/plain/seven')).status).to.equal(400);
-    const socket = await server.socket('/plain/socket');
+    const socket = await server.socket('/plain/sockets/each');
     socket.send(1);
     expect(await socket.json()).to.equal(2);
     socket.send({ jsonrpc: '2.0', id: 1, method: 'twice', params: { n: 4 } });

@@ -1,5 +1,16 @@
 import { expect } from 'chai';
-import { Body, Controller, HttpError, Param, Post, Rpc, Sse, UseMiddleware, WebSocket } from 'coequal';
+import {
+  Body,
+  Controller,
+  HttpError,
+  Param,
+  Post,
+  Rpc,
+  Sse,
+  Unguarded,
+  UseMiddleware,
+  WebSocket,
+} from 'coequal';
 import { serve } from 'coequal/testing';
 import createError from 'http-errors';
 
@@ -44,7 +55,7 @@ class Failing {
     await Promise.resolve();
     fail(what);
   }
-  @Rpc('do') call(@Body() { what }: { what: string }) {
+  @Unguarded('calls are answered on every socket here') @Rpc('do') call(@Body() { what }: { what: string }) {
     fail(what);
   }
   @WebSocket('/calls') calls() {}

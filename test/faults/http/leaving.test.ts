@@ -12,7 +12,7 @@ import {
   UseMiddleware,
   type Context,
   type Middleware,
-  type Multipart,
+  Multipart,
 } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { deferred, until, type Deferred } from '../../support/deferred.js';

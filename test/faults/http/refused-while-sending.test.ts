@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { Body, Controller, Ctx, HttpError, Post, UseMiddleware, type Context, type Multipart } from 'coequal';
+import { Body, Controller, Ctx, HttpError, Post, UseMiddleware, type Context, Multipart } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { answersIn, problemOf, type WireAnswer } from '../../support/raw-answers.js';
 import { RawClient } from '../../support/raw-client.js';

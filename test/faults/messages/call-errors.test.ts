@@ -178,17 +178,14 @@ describe('Messages', () => {
         [{ jsonrpc: '2.0', method: 'constructor' }, nothing(1)],
         [done(1)],
       ],
-      [
-        'an answer of the client',
-        [{ jsonrpc: '2.0', id: 1, result: 1 }, nothing(2)],
-        [{ ...INVALID, id: 1 }, done(2)],
-      ],
+      ['an answer of the client', [{ jsonrpc: '2.0', id: 1, result: 1 }, nothing(2)], [done(2)]],
     ];
     for (const [name, batch, answers] of mixed) {
       suite.holds(`are answered one by one, and in order: ${name}`, async () => {
         for (const { path } of callable) {
-          // Where other messages are taken too, what nothing shows to be a call is one of them.
-          if (path !== '/calls' && !JSON.stringify(batch).includes('"jsonrpc"')) continue;
+          // Where other messages are taken too, what holds no call is one of them.
+          if (path !== '/calls' && !batch.some((one) => Object.hasOwn(Object(one) as object, 'jsonrpc')))
+            continue;
           const socket = await suite.server.socket(path);
           expect((await answersTo(socket, batch)).map(plain)).to.deep.equal(answers);
           await stillTalks(socket);

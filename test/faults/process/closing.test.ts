@@ -100,7 +100,8 @@ describe('Process', () => {
 
         @WebSocket('/flood')
         flood(@Socket() socket: Socket): void {
-          socket.send('x'.repeat(2_000));
+          // More than may ever wait for one reader.
+          for (let i = 0; i < 3; i++) socket.send('x'.repeat(900));
           journal.note(`given up: ${String(socket.closed?.code)}`);
         }
 
@@ -200,7 +201,7 @@ describe('Process', () => {
     });
 
     holds('cuts a reader that was given up and does not leave', async () => {
-      const more = { limits: { buffered: 1_000 }, timeouts: { close: 60_000 } };
+      const more = { limits: { buffered: 1_000, value: 1_000 }, timeouts: { close: 60_000 } };
       const it = await house(() => undefined, more);
       const client = await RawClient.connect(it.url);
       client.head('GET /flood HTTP/1.1', ...HANDSHAKE);

@@ -7,6 +7,7 @@ import {
   HttpError,
   param,
   Rpc,
+  Unguarded,
   UseMiddleware,
   WebSocket,
   type Context,
@@ -47,6 +48,7 @@ class Broken {
     return later ? Promise.reject(broken) : fail();
   }
 
+  @Unguarded('every socket of this class may call it')
   @Rpc('call')
   call() {
     return fail();

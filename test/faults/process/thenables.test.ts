@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Body, Controller, param, Rpc, UseMiddleware, WebSocket, type Middleware } from 'coequal';
+import { Body, Controller, param, Rpc, Unguarded, UseMiddleware, WebSocket, type Middleware } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { doors, Everywhere } from '../../support/doors.js';
 
@@ -70,6 +70,7 @@ class Thenables {
     return make();
   }
 
+  @Unguarded('every socket of this class may call it')
   @Rpc('call')
   call() {
     return make();

@@ -6,6 +6,7 @@ import {
   param,
   Rpc,
   Sse,
+  Unguarded,
   UseMiddleware,
   WebSocket,
   type Context,
@@ -115,6 +116,7 @@ class Thrower {
     return reject();
   }
 
+  @Unguarded('every socket of this class may call it')
   @Rpc('call')
   call(@Body() { later }: { later: boolean }) {
     return later ? reject() : raise();
