@@ -72,9 +72,14 @@ describe('Proxies', function () {
       const read: string[] = [];
 
       before(() => {
-        const note = ({ method, url }: IncomingMessage) => read.push(`${method} ${url}`);
-        // Listeners of others kinds would change what Node does.
-        server.app.server.prependListener('request', note).prependListener('upgrade', note);
+        // A listener for upgrades would be left what the application does not want.
+        const { server: http } = server.app;
+        const emit = http.emit.bind(http) as (event: string, ...args: unknown[]) => boolean;
+        http.emit = (event: string, ...args: unknown[]) => {
+          const [request] = args as [IncomingMessage];
+          if (event === 'request' || event === 'upgrade') read.push(`${request.method} ${request.url}`);
+          return emit(event, ...args);
+        };
       });
 
       for (const { name, bytes, reads } of payloads) {
