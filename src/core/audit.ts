@@ -12,18 +12,21 @@ import { label } from './router.js';
 export function audit(routes: readonly CompiledRoute[]): void {
   const overlaps = new Overlaps<CompiledRoute>();
   for (const route of routes) overlaps.add(route);
+  const guards = guardsOf(routes);
   for (const route of routes) {
-    for (const other of overlaps.of(route)) compare(route, other);
+    if (route.unguarded !== undefined) continue;
+    const guard = guards.get(route);
+    const differs = (other: CompiledRoute): boolean =>
+      guards.get(other) !== guard && other.unguarded === undefined;
+    for (const other of overlaps.of(route, differs)) compare(route, other);
   }
   for (const sockets of byController(routes)) auditCalls(sockets);
 }
 
 function compare(one: CompiledRoute, other: CompiledRoute): void {
-  if (one.kind === other.kind || one.unguarded !== undefined || other.unguarded !== undefined) return;
   const lacking = missing(one.middleware, other.middleware);
   const [bare, guarded] = lacking.length > 0 ? [other, one] : [one, other];
   const lacks = lacking.length > 0 ? lacking : missing(other.middleware, one.middleware);
-  if (lacks.length === 0) return;
   const names = lacks.map(nameOf).join(', ');
   const where = isSameTemplate(bare.path, guarded.path) ? 'on the same path' : 'on an overlapping path';
   throw new ConfigurationError(
@@ -49,6 +52,22 @@ function auditCalls(sockets: readonly CompiledRoute[]): void {
       );
     }
   }
+}
+
+/** A number for each set of middleware, so that thousands of routes are compared at once. */
+function guardsOf(routes: readonly CompiledRoute[]): Map<CompiledRoute, number> {
+  const numbers = new Map<unknown, number>();
+  const numberOf = (value: unknown): number => {
+    const number = numbers.get(value) ?? numbers.size;
+    numbers.set(value, number);
+    return number;
+  };
+  return new Map(
+    routes.map((route) => {
+      const members = [...new Set(route.middleware)].map(numberOf).sort((a, b) => a - b);
+      return [route, numberOf(members.join(' '))];
+    }),
+  );
 }
 
 function missing(these: readonly MiddlewareLike[], those: readonly MiddlewareLike[]): MiddlewareLike[] {

@@ -22,19 +22,20 @@ export class Overlaps<T extends Place> {
     for (const segments of variants(place.path)) this.#templates.add(segments.map(shapeOf), place);
   }
 
-  /** Routes of other kinds that share a path with this one. */
-  of(place: T): Set<T> {
+  /** Routes that share a path with this one, of those of other kinds that are asked for. */
+  of(place: T, isAskedFor: (other: T) => boolean): Set<T> {
     const found = new Set<T>();
     for (const segments of variants(place.path)) {
       for (const other of this.#templates.overlapping(segments.map(shapeOf))) {
-        if (!found.has(other) && this.#meets(place, other)) found.add(other);
+        // What costs little is asked first: thousands may share a path.
+        if (place.kind === other.kind || !isAskedFor(other) || found.has(other)) continue;
+        if (this.#meets(place, other)) found.add(other);
       }
     }
     return found;
   }
 
   #meets(one: T, other: T): boolean {
-    if (one.kind === other.kind) return false;
     if (one.host !== undefined && other.host !== undefined && one.host !== other.host) return false;
     return !this.#isShadowed(one, other) && !this.#isShadowed(other, one);
   }
@@ -96,6 +97,10 @@ function nameless(path: string): string {
 
 /** Splits at the slashes outside of expressions, and leaves out the names of the parameters. */
 function segmentsOf(path: string): string[] {
+  if (!path.includes('(')) {
+    const bare = path.replace(/::|:\w+/g, (token) => (token === '::' ? token : ':'));
+    return bare.split('/').filter((one) => one !== '');
+  }
   const segments: string[] = [];
   let [segment, depth] = ['', 0];
   for (const [token] of path.matchAll(TOKENS)) {
