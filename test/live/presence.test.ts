@@ -164,6 +164,50 @@ describe('presence', () => {
     });
   }
 
+  it('shows the information of a connection that is still there, and says it again at leave', async () => {
+    const Tabs = defineChannel('tabs', { presence: (user) => ({ tab: (user as Account).name }) });
+    const ada: Middleware = (ctx, next) => {
+      ctx.user = { id: 'ada', name: ctx.query['name'] };
+      return next();
+    };
+    @Controller('/tabs')
+    @UseMiddleware(ada)
+    class TabController {
+      @WebSocket()
+      read(@Channel(Tabs) tabs: Channel) {
+        return tabs;
+      }
+      @WebSocket('/people')
+      people(@Channel(Tabs) tabs: Channel, @Connection() connection: Connection) {
+        tabs.presence.subscribe(connection);
+      }
+    }
+    for (const leaving of [
+      ['one', 'two', 'three'],
+      ['three', 'two', 'one'],
+      ['two', 'three', 'one'],
+    ]) {
+      const server = serve({ controllers: [TabController] });
+      const tabs = server.app.container.resolve(Channels).of(Tabs);
+      const watcher = await openReader(server, 'websocket', '/tabs/people');
+      const open = new Map<string, Reader>();
+      for (const name of ['one', 'two', 'three']) {
+        open.set(name, await openReader(server, 'websocket', `/tabs?name=${name}`));
+        await eventually(() => tabs.size === open.size);
+      }
+      expect(await tabs.members()).to.deep.equal([{ id: 'ada', info: { tab: 'three' } }]);
+      for (const name of leaving) {
+        const [shown] = await tabs.members();
+        expect([...open.keys()]).to.include((shown?.info as { tab: string }).tab);
+        open.get(name)?.leave();
+        open.delete(name);
+        await eventually(() => tabs.size === open.size);
+      }
+      await watcher.until(({ data }) => data.length === 3);
+      expect(watcher.data.at(-1)).to.deep.equal({ type: 'leave', id: 'ada', info: { tab: leaving.at(-1) } });
+    }
+  });
+
   it('lists who is there first with a broker that takes its time', async () => {
     const broker = new Lagging(Date.now);
     const server = start(broker);
