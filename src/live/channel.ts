@@ -1,3 +1,4 @@
+import type { Context } from '../core/context.js';
 import { Subscribable } from '../core/subscribable.js';
 import { isThenable } from '../core/thenable.js';
 import { valuePublished } from '../core/tracing.js';
@@ -20,8 +21,8 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     /** The template, filled: `rooms/lobby`. */
     readonly name: string,
     topics: Topics,
-    /** The exchange that it was given to: loops over the channel end with it. */
-    private readonly exchange?: { readonly signal: AbortSignal },
+    /** The exchange or call that it was given to: loops over the channel end with it. */
+    private readonly exchange?: Context,
   ) {
     super();
     this.#topics = topics;
@@ -48,7 +49,11 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
 
   /** The connection reads the channel from now on: what it missed, then what comes. Call the result to end it. */
   subscribe(connection: Connection): () => void {
-    return this.#topics.subscribe(this.name, this.definition, connection);
+    const end = this.#topics.subscribe(this.name, this.definition, connection);
+    // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
+    const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
+    if (outlet !== connection || this.definition.options.authorize === undefined) return end;
+    return connection.admittedBy(this.definition, end);
   }
 
   /** What the channel has kept, oldest first. */

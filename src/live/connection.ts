@@ -6,6 +6,7 @@ import { timeOf } from '../core/deadline.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import { known } from '../core/shown-error.js';
 import type { RegisteredUser } from '../core/register.js';
+import type { ChannelDefinition } from './channel-definition.js';
 import type { Format } from './format.js';
 import { joined, tooLarge, type Frame } from './frame.js';
 import { Message } from './message.js';
@@ -73,6 +74,8 @@ export abstract class Connection {
   /** Most have one, for which a set would weigh as much as the connection. */
   #followers: Follower | Set<Follower> | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
+  /** Channels that calls have subscribed it to, by what ends the subscription. */
+  #admitted: Map<() => void, ChannelDefinition<never>> | undefined = undefined;
 
   constructor(
     /** The exchange that opened it. */
@@ -237,7 +240,8 @@ export abstract class Connection {
 
   /**
    * Runs the middleware of the route again with fresh credentials, without reconnecting: what it learns of the
-   * user is the connection's from now on, and so is its deadline. A refusal, or another user, ends the connection.
+   * user is the connection's from now on, and so is its deadline. `authorize` of the channels that its method takes, and
+   * of those that its calls have subscribed it to, decides anew. A refusal, or another user, ends the connection.
    *
    * @param headers fields that stand in for those of the request: `authorization`, or `cookie`
    * @throws HttpError what the middleware refused with; 403 for another user
@@ -248,6 +252,8 @@ export abstract class Connection {
     try {
       await context.guard?.(fresh);
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
+      for (const definition of this.#admitted?.values() ?? [])
+        await context.environment.channels.read(definition, fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's");
       if (context.environment.connections.isRevoked(fresh)) throw new HttpError(401, 'The session has ended');
@@ -268,6 +274,16 @@ export abstract class Connection {
     if (!(session instanceof Session) || (await session.verify())) return this.#mustBeOpen();
     this.close(3000, 'the session has ended');
     throw new HttpError(401, 'The session has ended');
+  }
+
+  /** @internal Reads a channel because a call may: `renew()` asks again, until what ends the subscription is called. */
+  admittedBy(definition: ChannelDefinition<never>, end: () => void): () => void {
+    this.#admitted ??= new Map();
+    this.#admitted.set(end, definition);
+    return () => {
+      this.#admitted?.delete(end);
+      end();
+    };
   }
 
   /** @throws HttpError 401 where the connection has ended while its credentials were renewed. */

@@ -241,6 +241,42 @@ describe('authorize of a channel', () => {
     expect(error).to.be.instanceOf(HttpError).with.property('status', 403);
     expect((await socket.closed()).code).to.equal(3003);
   });
+
+  for (const [what, left, status] of [
+    ['what calls have subscribed the connection to', false, 403],
+    ['no channel that the connection has left', true, undefined],
+  ] as const) {
+    it(`asks again at renew() for ${what}`, async () => {
+      const Room = defineChannel<string>('rooms/:room', {
+        authorize: (ctx) => ctx.headers.authorization === 'good',
+      });
+      const opened: Connection[] = [];
+      const ends: (() => void)[] = [];
+      @Controller('/rooms/:room')
+      class RoomController {
+        @WebSocket()
+        open(@Connection() connection: Connection) {
+          opened.push(connection);
+        }
+        @Rpc('join')
+        join(@Channel(Room) room: Channel<string>, @Connection() connection: Connection) {
+          ends.push(room.subscribe(connection));
+          return true;
+        }
+      }
+      const server = serve({ controllers: [RoomController] });
+      const socket = await server.socket('/rooms/lobby', { headers: { authorization: 'good' } });
+      socket.send('{"jsonrpc":"2.0","id":1,"method":"join"}');
+      expect(await socket.next()).to.contain('"result":true');
+      if (left) for (const end of ends) end();
+      const refused: unknown = await opened[0]?.renew({ authorization: 'bad' }).then(
+        () => undefined,
+        (error: HttpError) => error.status,
+      );
+      expect(refused).to.equal(status);
+      if (status !== undefined) expect((await socket.closed()).code).to.equal(3003);
+    });
+  }
 });
 
 describe('two definitions of channels', () => {
