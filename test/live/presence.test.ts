@@ -198,7 +198,7 @@ describe('presence', () => {
       expect(await tabs.members()).to.deep.equal([{ id: 'ada', info: { tab: 'three' } }]);
       for (const name of leaving) {
         const [shown] = await tabs.members();
-        expect([...open.keys()]).to.include((shown?.info as { tab: string }).tab);
+        expect([...open.keys()]).to.include((shown?.info as { tab: string } | undefined)?.tab);
         open.get(name)?.leave();
         open.delete(name);
         await eventually(() => tabs.size === open.size);
