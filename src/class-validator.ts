@@ -1,6 +1,18 @@
 import { plainToInstance } from 'class-transformer';
-import { getMetadataStorage, validate, type ValidationError, type ValidatorOptions } from 'class-validator';
+import {
+  getMetadataStorage,
+  IS_BOOLEAN,
+  IS_DATE,
+  IS_ENUM,
+  IS_IN,
+  IS_INT,
+  IS_NUMBER,
+  validate,
+  type ValidationError,
+  type ValidatorOptions,
+} from 'class-validator';
 import { convertTo, InvalidInput } from './core/convert.js';
+import type { Class } from './core/injection.js';
 import type { Validated, Validator } from './core/validator.js';
 
 /**
@@ -8,8 +20,10 @@ import type { Validated, Validator } from './core/validator.js';
  * class-transformer: `createApp({ validator: classValidator() })`.
  *
  * Properties without a decorator are removed: `whitelist` is true by default, and so is `forbidUnknownValues`. With
- * `forbidNonWhitelisted: true` they are refused instead. Fields of query, path, header fields and cookies are texts:
- * they are converted to properties declared as number, boolean, Date or a list.
+ * `forbidNonWhitelisted: true` they are refused instead. Fields of query, path, header fields, cookies and forms are
+ * texts: they are converted to what a property is declared as, or to what its decorators demand (`@IsInt({ each: true })`).
+ *
+ * What a `@Transform()` of yours throws is your error: an `HttpError` is the response, anything else a 500.
  */
 export function classValidator(options: ValidatorOptions = {}): Validator {
   const settings: ValidatorOptions = {
@@ -19,7 +33,7 @@ export function classValidator(options: ValidatorOptions = {}): Validator {
     validationError: { target: false, value: false },
   };
   return {
-    validates: (type) => getMetadataStorage().getTargetValidationMetadatas(type, '', false, false).length > 0,
+    validates: (type) => decoratorsOf(type).length > 0,
     async validate(type, value, { text }) {
       // Of a list class-transformer would make a list of instances, which validates as if it were one.
       if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -27,7 +41,7 @@ export function classValidator(options: ValidatorOptions = {}): Validator {
       }
       const made = instantiate(() => plainToInstance(type as new () => object, value), value);
       if (made === undefined) return { issues: [{ message: 'expected plain values' }] };
-      if (text) convertFields(type.prototype as object, made as Record<string, unknown>);
+      if (text) convertFields(type, made as Record<string, unknown>);
       const issues = (await validate(made, settings)).flatMap((error) => violations(error, []));
       return issues.length > 0 ? { issues } : { value: made };
     },
@@ -39,9 +53,14 @@ function instantiate(make: () => object, value: object): object | undefined {
   try {
     return make();
   } catch (error) {
-    if (error instanceof RangeError || hasConstructor(value)) return undefined;
+    if (isOverflow(error) || hasConstructor(value)) return undefined;
     throw error;
   }
+}
+
+/** Other range errors are those of a `@Transform()`. */
+function isOverflow(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes('call stack');
 }
 
 function hasConstructor(value: object): boolean {
@@ -55,24 +74,68 @@ function hasConstructor(value: object): boolean {
   return false;
 }
 
+type ValidationMetadata = ReturnType<
+  ReturnType<typeof getMetadataStorage>['getTargetValidationMetadatas']
+>[number];
+
+function decoratorsOf(type: Class): ValidationMetadata[] {
+  return getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
+}
+
 /** What decorators of the property have not converted yet is converted as `@Query('name')` does. */
-function convertFields(prototype: object, made: Record<string, unknown>): void {
+function convertFields(type: Class, made: Record<string, unknown>): void {
   for (const key of Object.keys(made)) {
     const value = made[key];
-    const type: unknown = Reflect.getMetadata('design:type', prototype, key);
-    if (type === Array && value !== undefined && !Array.isArray(value)) made[key] = [value];
-    else if (typeof value === 'string') made[key] = converted(type, value);
+    const decorators = decoratorsOf(type).filter(({ propertyName }) => propertyName === key);
+    const declared: unknown = Reflect.getMetadata('design:type', type.prototype as object, key);
+    if (Array.isArray(value)) made[key] = value.map((one) => converted(one, declared, decorators));
+    else if (value === undefined || !isList(declared, decorators))
+      made[key] = converted(value, declared, decorators);
+    else made[key] = [converted(value, declared, decorators)];
   }
 }
 
+function isList(declared: unknown, decorators: readonly ValidationMetadata[]): boolean {
+  return (
+    declared === Array ||
+    decorators.some(({ each, name }) => each || name?.startsWith('array') || name === 'isArray')
+  );
+}
+
 /** The text itself where it cannot be converted: its validator refuses it. */
-function converted(type: unknown, text: string): unknown {
-  try {
-    return convertTo(type, '', '')?.(text) ?? text;
-  } catch (error) {
-    if (error instanceof InvalidInput) return text;
-    throw error;
+function converted(text: unknown, declared: unknown, decorators: readonly ValidationMetadata[]): unknown {
+  if (typeof text !== 'string') return text;
+  for (const type of [declared, ...decorators.map(({ name }) => DEMANDED.get(name ?? ''))]) {
+    const convert = type === String ? undefined : convertTo(type, '', '');
+    if (convert === undefined) continue;
+    try {
+      return convert(text);
+    } catch (error) {
+      if (error instanceof InvalidInput) return text;
+      throw error;
+    }
   }
+  return member(text, decorators);
+}
+
+/** What the compiler does not emit, of elements and unions, the decorators say. */
+const DEMANDED = new Map<string, unknown>([
+  [IS_INT, Number],
+  [IS_NUMBER, Number],
+  [IS_BOOLEAN, Boolean],
+  [IS_DATE, Date],
+]);
+
+/** The value of an enum or a list of values that is written as the text. */
+function member(text: string, decorators: readonly ValidationMetadata[]): unknown {
+  for (const { name, constraints } of decorators) {
+    if (name !== IS_ENUM && name !== IS_IN) continue;
+    const [given, values = given] = constraints as readonly unknown[];
+    const list: readonly unknown[] = Array.isArray(values) ? values : Object.values(given as object);
+    const found = list.includes(text) ? text : list.find((one) => String(one) === text);
+    if (found !== undefined) return found;
+  }
+  return text;
 }
 
 function violations(

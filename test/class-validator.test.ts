@@ -1,11 +1,22 @@
 import { expect } from 'chai';
 import { Transform, Type } from 'class-transformer';
-import { IsBoolean, IsInt, IsOptional, IsString, Min, ValidateNested } from 'class-validator';
+import {
+  IsBoolean,
+  IsDate,
+  IsEnum,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Min,
+  ValidateNested,
+} from 'class-validator';
 import {
   Body,
   Controller,
   Get,
   Headers,
+  HttpError,
   Param,
   Post,
   Query,
@@ -16,6 +27,7 @@ import {
 } from 'coequal';
 import { classValidator } from 'coequal/class-validator';
 import { serve } from 'coequal/testing';
+import { z } from 'zod';
 import { refusal } from './support/refusal.js';
 
 class Line {
@@ -164,6 +176,135 @@ describe('a class that class-validator knows', () => {
     expect(await next()).to.deep.equal({ jsonrpc: '2.0', id: 1, result: good });
     socket.send({ jsonrpc: '2.0', id: 2, method: 'buy', params: {} });
     expect(await next()).to.nested.include({ id: 2, 'error.code': -32602 });
+  });
+
+  it('is made of a form, whose texts are converted as those of a query', async () => {
+    enum Level {
+      low,
+      high,
+    }
+    enum Mixed {
+      none = 0,
+      some = 'some',
+    }
+    class Filter {
+      @IsInt() age!: number;
+      @IsBoolean() open!: boolean;
+      @IsDate() since!: Date;
+      @IsInt({ each: true }) ids!: number[];
+      @IsString({ each: true }) tags!: string[];
+      @IsEnum(Level) level!: Level;
+      @IsEnum(Mixed) mixed!: Mixed;
+      @IsIn([1, 2, 'all']) pages!: number | string;
+      @IsString() name!: string;
+    }
+    @Controller()
+    class Forms {
+      @Post()
+      take(@Body() filter: Filter) {
+        return { filter, made: filter instanceof Filter, since: filter.since instanceof Date };
+      }
+      @Get()
+      list(@Query() filter: Filter) {
+        return this.take(filter);
+      }
+      @Post('/record')
+      record(@Body(z.object({ age: z.string() })) form: object) {
+        return form;
+      }
+    }
+    const forms = serve({ controllers: [Forms], validator: classValidator(), logger: false });
+    const fields = new URLSearchParams(
+      'age=42&open=true&since=2026-01-31&ids=7&tags=a&tags=b&level=1&mixed=0&pages=2&name=10&more=x',
+    );
+    const right = {
+      filter: {
+        age: 42,
+        open: true,
+        since: '2026-01-31T00:00:00.000Z',
+        ids: [7],
+        tags: ['a', 'b'],
+        level: 1,
+        mixed: 0,
+        pages: 2,
+        name: '10',
+      },
+      made: true,
+      since: true,
+    };
+    const multipart = new FormData();
+    for (const [name, value] of fields) multipart.append(name, value);
+    multipart.append('file', new Blob(['skipped']), 'a.txt');
+    expect(await (await forms.fetch(`/?${fields.toString()}`)).json()).to.deep.equal(right);
+    for (const body of [fields, multipart]) {
+      expect(await (await forms.fetch('/', { method: 'POST', body })).json()).to.deep.equal(right);
+      const record = await forms.fetch('/record', { method: 'POST', body });
+      expect(await record.json()).to.deep.equal({ age: '42' });
+    }
+    const errors = await errorsOf(
+      await forms.fetch('/', { method: 'POST', body: new URLSearchParams('ids=7&ids=x') }),
+    );
+    expect(errors.map(({ path }) => path)).to.include.members(['age', 'ids', 'name']);
+    // The texts of JSON are texts.
+    const strict = await errorsOf(
+      await forms.fetch('/', { json: { ...right.filter, age: '42', ids: ['7'] } }),
+    );
+    expect(strict.map(({ path }) => path)).to.have.members(['age', 'ids', 'since']);
+    await forms.close();
+  });
+
+  it('leaves what a transform of the author throws as it is: an HttpError, or a 500 that is logged once', async () => {
+    class Price {
+      @Transform(({ value }: { value: string }) => {
+        if (value === 'sold') throw new HttpError(409, 'sold out');
+        if (value === 'wide') throw new RangeError('toFixed() digits argument must be between 0 and 100');
+        throw new Error('secret');
+      })
+      @IsString()
+      amount!: string;
+    }
+    @Controller()
+    class Prices {
+      @Post()
+      take(@Body() price: Price) {
+        return price;
+      }
+      @Post('/schema')
+      schema(
+        @Body(
+          z.string().transform(() => {
+            throw new Error('secret');
+          }),
+        )
+        text: string,
+      ) {
+        return text;
+      }
+    }
+    const errors: unknown[] = [];
+    const logger = {
+      info: () => undefined,
+      warn: () => undefined,
+      error: (fields: object) => errors.push(fields),
+    };
+    const prices = serve({ controllers: [Prices], validator: classValidator(), logger });
+    const post = async (path: string, json: unknown): Promise<[number, string]> => {
+      const response = await prices.fetch(path, { json });
+      return [response.status, await response.text()];
+    };
+    expect((await post('/', { amount: 'sold' }))[0]).to.equal(409);
+    expect(errors).to.have.length(0);
+    for (const [path, json] of [
+      ['/', { amount: 'wide' }],
+      ['/', { amount: 'x' }],
+      ['/schema', 'x'],
+    ] as const) {
+      const [status, text] = await post(path, json);
+      expect(status).to.equal(500);
+      expect(text).not.to.contain('secret').and.not.to.contain('toFixed');
+      expect(errors.splice(0)).to.have.length(1);
+    }
+    await prices.close();
   });
 
   it('may refuse what it does not declare', async () => {

@@ -94,7 +94,7 @@ function read(
 
 function parse(request: IncomingMessage, limit: number, limits: BodyLimits): Promise<unknown> {
   const { type } = contentType(request);
-  if (type === 'multipart/form-data') return multipart(request, limit, limits.multipart);
+  if (type === FORM_DATA) return multipart(request, limit, limits.multipart);
   const isJson = type === 'application/json' || type.endsWith('+json');
   if (!isJson && type !== URLENCODED && !type.startsWith('text/')) throw unsupported();
   const encoding = charset(request);
@@ -230,6 +230,12 @@ function contentType(request: IncomingMessage): ReturnType<typeof safeParse> {
   return parsed.type;
 }
 
+/** Whether the body is a form, of which all fields are texts. */
+export function isFormRequest(request: IncomingMessage): boolean {
+  const { type } = safeParse(request.headers['content-type'] ?? '');
+  return type === URLENCODED || type === FORM_DATA;
+}
+
 function unsupported(): HttpError {
   return new HttpError(415, 'the content type is missing, malformed or not supported');
 }
@@ -239,6 +245,7 @@ function tooLarge(limit: number): HttpError {
 }
 
 const URLENCODED = 'application/x-www-form-urlencoded';
+const FORM_DATA = 'multipart/form-data';
 
 const CHARSETS = new Map<string, BufferEncoding>([
   ['utf-8', 'utf8'],

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { readBody, type BodyForm } from './body.js';
+import { isFormRequest, readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
 import { convertList, convertTo, InvalidInput, isSchema, validateBy, type Conversion } from './convert.js';
 import { ConfigurationError, HttpError } from './errors.js';
@@ -85,12 +85,14 @@ function bind(
   const formed = metadata.input || metadata.takes === 'socket';
   const whole = metadata.named && typeof metadata.args[0] !== 'string';
   // A class that the validator knows stands for its schema; a field by name is a text, of which no class is made.
-  const validated = (type: unknown): Schema | undefined =>
-    formed && (whole || !metadata.named) ? schemaOf(validator, type, metadata.named) : undefined;
+  const validated = (type: unknown, text = metadata.named): Schema | undefined =>
+    formed && (whole || !metadata.named) ? schemaOf(validator, type, text) : undefined;
   const args = metadata.args.map((arg) => validated(arg) ?? arg);
   const refused = formed ? wrongArgument({ ...metadata, args }) : undefined;
   if (refused !== undefined) throw mistake(site, `is ${call}, but ${refused}`);
-  const given = args.find(isForm) ?? (metadata.input ? validated(declared?.[site.index]) : undefined);
+  const position = args.findIndex(isForm);
+  const source = position === -1 ? declared?.[site.index] : metadata.args[position];
+  const given = position !== -1 ? args[position] : metadata.input ? validated(source) : undefined;
   if (metadata.input && given === undefined && !whole && declared === undefined) {
     throw mistake(
       site,
@@ -109,8 +111,11 @@ function bind(
     : undefined;
   const isSocket = metadata.takes === 'socket';
   const message = isSocket && given !== undefined ? conversion(metadata, given, type, undefined) : undefined;
+  // The same class, of which a form has nothing but texts.
+  const ofForm = validated(source, true);
+  const convertForm = ofForm === undefined ? convert : conversion(metadata, ofForm, undefined, undefined);
   return {
-    read: reader(metadata, site, type, convert),
+    read: reader(metadata, site, type, convert, isSchema(given) ? convertForm : undefined),
     from: origin(metadata, site),
     isSocket,
     type,
@@ -156,9 +161,17 @@ function reader(
   site: ParameterSite,
   type: unknown,
   convert: Conversion | undefined,
+  convertForm: Conversion | undefined,
 ): Reader {
   const source = metadata.takes === 'body' ? bodyReader(site, type) : plainReader(metadata);
   if (convert === undefined) return source;
+  if (metadata.takes === 'body' && site.kind === 'http' && type !== Multipart && convertForm !== undefined) {
+    return async (ctx, message) => {
+      const body = await source(ctx, message);
+      if (!isFormRequest(ctx.request)) return convert(body);
+      return convertForm(body instanceof Multipart ? await body.fields() : body);
+    };
+  }
   return (ctx, message) => {
     const value = source(ctx, message);
     return isThenable(value) ? Promise.resolve(value).then(convert) : convert(value);

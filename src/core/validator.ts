@@ -15,7 +15,7 @@ export interface Validator {
   validates(type: Class): boolean;
   /**
    * Gives the instance, without fields that the class does not declare, or the issues. `text` is true where all fields
-   * are texts: query, path, header fields and cookies.
+   * are texts: query, path, header fields, cookies, and the fields of a form.
    */
   validate(type: Class, value: unknown, input: { readonly text: boolean }): Validated | Promise<Validated>;
 }
