@@ -1,15 +1,20 @@
 import type { Context } from './context.js';
 import { ConfigurationError, HttpError } from './errors.js';
+import { known } from './shown-error.js';
+import { isThenable } from './thenable.js';
 
 /**
  * Which pages of other sites may open sockets and send unsafe methods: none, all, a list of origins, or a function
- * that allows one by returning `true`. Own pages always may.
+ * that allows one by returning `true`, or a promise of it. Own pages always may.
  */
 export type OriginPolicy =
-  'same-origin' | '*' | readonly string[] | ((origin: string, context: Context) => boolean);
+  | 'same-origin'
+  | '*'
+  | readonly string[]
+  | ((origin: string, context: Context) => boolean | PromiseLike<boolean>);
 
 /** A policy as it is asked: whether a request may come from an origin, normalised, that is not ours. */
-export type OriginRule = typeof ANY | ((origin: string, ctx: Context) => boolean);
+export type OriginRule = typeof ANY | ((origin: string, ctx: Context) => unknown);
 
 const ANY = Symbol('any origin');
 /** A serialised origin (RFC 6454, section 6.2): no user, path or query. */
@@ -21,9 +26,9 @@ const DEFAULT_PORTS: Readonly<Record<string, string | undefined>> = { http: '80'
  * browsers tell of the page by `Sec-Fetch-Site` (W3C Fetch Metadata) or `Origin` (RFC 6454). A client that sends
  * neither is not a browser.
  *
- * @throws HttpError 403 if either names another site, and no rule allows its origin
+ * @throws HttpError 403 if either names another site, and no rule allows its origin; later where a rule answers later
  */
-export function checkOrigin(ctx: Context, ...rules: readonly OriginRule[]): void {
+export function checkOrigin(ctx: Context, ...rules: readonly OriginRule[]): void | Promise<void> {
   const { origin: sent, 'sec-fetch-site': site } = ctx.headers;
   if (sent === undefined && (site === undefined || site === 'same-origin' || site === 'none')) return;
   if (rules.includes(ANY)) return;
@@ -32,10 +37,34 @@ export function checkOrigin(ctx: Context, ...rules: readonly OriginRule[]): void
   if (origin !== undefined) {
     const near = site === undefined || site === 'same-origin' || site === 'none';
     if (near && origin === ownOrigin(ctx)) return;
-    // A promise is not true: it would let everybody in.
-    if (rules.some((rule) => rule !== ANY && (rule(origin, ctx) as unknown) === true)) return;
+    const answers = rules.map((rule) => rule !== ANY && ask(rule, origin, ctx));
+    return answers.some(isThenable) ? Promise.all(answers).then(decide) : decide(answers);
   }
-  throw new HttpError(403, 'The request comes from a page of another site');
+  throw foreign();
+}
+
+/** What a rule answers. One that fails lets nobody in: what it throws is logged, unless it says which status it means. */
+function ask(rule: Exclude<OriginRule, typeof ANY>, origin: string, ctx: Context): unknown {
+  const fail = (error: unknown): never => {
+    if (known(error) !== undefined || ctx.ended) throw error;
+    const { logger } = ctx.environment;
+    logger.error({ err: error, origin, requestId: ctx.id, path: ctx.path }, 'the check of an origin failed');
+    throw foreign(error);
+  };
+  try {
+    const answer = rule(origin, ctx);
+    return isThenable(answer) ? Promise.resolve(answer).catch(fail) : answer;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function decide(answers: readonly unknown[]): void {
+  if (!answers.includes(true)) throw foreign();
+}
+
+function foreign(cause?: unknown): HttpError {
+  return new HttpError(403, 'The request comes from a page of another site', { cause });
 }
 
 /** Makes a rule of a policy. @throws ConfigurationError for a policy that would match other origins than it seems to, or none. */

@@ -84,7 +84,11 @@ export class SocketRoute implements Conversation {
 
   /** The innermost of the route: reads what is known before the head, so that bad input is refused by an answer. */
   readonly step: Step = (ctx) => {
-    checkOrigin(ctx, this.method.origins ?? ctx.environment.origins);
+    const checking = checkOrigin(ctx, this.method.origins ?? ctx.environment.origins);
+    return checking === undefined ? this.#read(ctx) : checking.then(() => this.#read(ctx));
+  };
+
+  #read(ctx: Context): void | Promise<void> {
     const values = readAll(this.#head, ctx, undefined);
     const keep = (head: unknown): void => {
       ctx.reached = true;
@@ -94,7 +98,7 @@ export class SocketRoute implements Conversation {
       if (this.method.guarded) ctx.bind();
     };
     return isThenable(values) ? values.then(keep) : keep(values);
-  };
+  }
 
   /** The 101 is out: the connection is there, and the method runs. */
   open(ctx: Context, peer: Peer, stream: Duplex): Socket {

@@ -69,7 +69,10 @@ export function sessions(options: SessionOptions = {}): Middleware {
     const keeper = keeperOf(ctx);
     const token = ctx.cookies[name];
     // Without the cookie, too: the page of another site may be about to sign the visitor in as somebody else.
-    if (sameOrigin !== false && !SAFE.has(ctx.method)) checkOrigin(ctx, ctx.environment.origins, listed);
+    if (sameOrigin !== false && !SAFE.has(ctx.method)) {
+      const checking = checkOrigin(ctx, ctx.environment.origins, listed);
+      if (checking !== undefined) await checking;
+    }
     const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
     const session = new Session(keeper, live, {
       get settable() {

@@ -1,5 +1,15 @@
 import { expect } from 'chai';
-import { Body, Controller, Rpc, Socket, WebSocket, type OriginPolicy } from 'coequal';
+import {
+  Body,
+  Controller,
+  HttpError,
+  Post,
+  Rpc,
+  sessions,
+  Socket,
+  WebSocket,
+  type OriginPolicy,
+} from 'coequal';
 import { mistreated, type Mistreated } from '../../support/canary.js';
 import { asks } from '../../support/doors.js';
 import { RawClient } from '../../support/raw-client.js';
@@ -33,12 +43,37 @@ class Rooms {
   @WebSocket('/later', { origins: careless(Promise.resolve(false)) }) later(): void {}
   @WebSocket('/much', { origins: careless('https://app.example') }) much(): void {}
   @WebSocket('/nothing', { origins: careless(undefined) }) nothing(): void {}
+  @WebSocket('/tenants', { origins: async (origin) => origin === 'https://app.example' }) tenants(): void {}
   @WebSocket('/failing', {
     origins: () => {
       throw new Error('the list of tenants is gone');
     },
   })
   failing(): void {}
+  @WebSocket('/rejecting', { origins: () => Promise.reject(new Error('the list of tenants is gone')) })
+  rejecting(): void {}
+  @WebSocket('/unreadable', {
+    origins: careless({
+      get then() {
+        throw new Error('the list of tenants is gone');
+      },
+    }),
+  })
+  unreadable(): void {}
+  @WebSocket('/misdirected', {
+    origins: () => {
+      throw new HttpError(421);
+    },
+  })
+  misdirected(): void {}
+}
+
+@Controller()
+class Forms {
+  @Post('/form') form(): string {
+    ran.push('form');
+    return 'sent';
+  }
 }
 
 describe('Identity', () => {
@@ -189,6 +224,8 @@ describe('Identity', () => {
       [suite, '/chosen', 'https://other.example', 403],
       [suite, '/chosen', own, 101],
       [suite, '/later', 'https://app.example', 403],
+      [suite, '/tenants', 'https://app.example', 101],
+      [suite, '/tenants', 'https://other.example', 403],
       [suite, '/much', 'https://app.example', 403],
       [suite, '/nothing', 'https://app.example', 403],
       [everyone, '/text', 'https://evil.example', 101],
@@ -208,18 +245,33 @@ describe('Identity', () => {
       });
     }
 
-    suite.holds('that fail let nobody in: a 500, logged once, that tells nothing', async () => {
-      const client = await RawClient.connect(await suite.server.url());
+    for (const path of ['/failing', '/rejecting', '/unreadable']) {
+      suite.holds(`that fail let nobody in, and are logged once, at ${path}`, async () => {
+        await isRefused(suite, path, ['Origin: https://app.example']);
+        expect(suite.log.at('error')).to.have.length(1);
+      });
+    }
+
+    suite.holds('that throw an HttpError are answered by it', async () => {
+      expect(await status(suite, '/misdirected', ['Origin: https://app.example'])).to.equal(421);
+    });
+
+    const failing = mistreated({
+      controllers: [Forms],
+      middleware: [sessions()],
+      origins: () => Promise.reject(new Error('the list of tenants is gone')),
+    });
+    failing.holds('that fail let no form in, either', async () => {
+      const client = await RawClient.connect(await failing.server.url());
       client.head(
-        'GET /failing HTTP/1.1',
+        'POST /form HTTP/1.1',
         'Host: localhost',
-        ...asks.websocket,
+        'Content-Length: 0',
         'Origin: https://app.example',
       );
-      const answer = await client.answer();
-      expect(answer.status).to.equal(500);
-      expect(JSON.parse(answer.body)).to.have.all.keys('title', 'status', 'requestId');
-      expect(suite.log.at('error')).to.have.length(1);
+      expect((await client.answer()).status).to.equal(403);
+      expect(ran).to.deep.equal([]);
+      expect(failing.log.at('error')).to.have.length(1);
     });
   });
 });
