@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { LIMITS, TIMEOUTS } from '../src/core/options.js';
+import { LIMITS, TIMEOUTS } from '../src/core/limits.js';
 import { brokenLinks, readPages, writeModules, type Page, type Snippet } from './support/snippets.js';
 
 const TSC = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(

@@ -23,6 +23,8 @@ const FLOORS: Floor[] = [
       'core/register',
       'core/tracing',
       'core/stats',
+      'core/limits',
+      'core/trace-parent',
     ],
   },
   {

@@ -22,7 +22,7 @@ import { originRule } from './origins.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
-import { concluding, endingScope, endLate, scopeOf } from './scoped-step.js';
+import { concluding, endingScope, endLate, scopeOf, scopeInUse } from './scoped-step.js';
 import { concludeSse, sseStep } from './sse.js';
 import { isThenable } from './thenable.js';
 import type { Validator } from './validator.js';
@@ -315,7 +315,8 @@ class ControllerCompiler {
     const { logger } = this;
     return (ctx, params) => {
       // A request that is under way has a scope already: a second would take a second connection from a pool.
-      if (ctx.scope !== undefined) return provider.resolve(ctx.scope).authorize(ctx, params);
+      const shared = scopeInUse(ctx);
+      if (shared !== undefined) return provider.resolve(shared).authorize(ctx, params);
       const own = new Scope(ctx);
       return concluding(
         () => provider.resolve(own).authorize(ctx, params),

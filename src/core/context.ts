@@ -7,14 +7,12 @@ import type { Attributes } from './attributes.js';
 import { timeOf } from './deadline.js';
 import { runDeferred } from './deferred.js';
 import type { Environment } from './environment.js';
-import type { Scope } from './injection-scope.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
 import { tended } from './tended.js';
 import { Subscribable } from './subscribable.js';
-import type { Revocation } from '../live/revocations.js';
 import type { Session } from '../live/session.js';
-import { parseTraceParent, type TraceParent } from './tracing.js';
+import { parseTraceParent, type TraceParent } from './trace-parent.js';
 import { responseOn } from './upgrade-response.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
@@ -44,7 +42,7 @@ export class Context {
   /** @internal */ tick = 0;
   /** @internal */ deadline: Date | undefined = undefined;
   /** The last revocation before it began, until it has opened: those that follow are meant for it, too. */
-  /** @internal */ since: Revocation | undefined;
+  /** @internal */ since: object | undefined;
   /** What a socket's method has read before the head. */
   /** @internal */ head: unknown[] | undefined = undefined;
   /** The middleware of the route alone, to run it again for a connection. */
@@ -52,7 +50,7 @@ export class Context {
   /** Runs what comes later in the asynchronous context that the middleware has made. */
   /** @internal */ bound: AsyncResource | undefined = undefined;
   /** The scope of the exchange's middleware, where any of it is scoped. */
-  /** @internal */ scope: Scope | undefined = undefined;
+  /** @internal */ scope: object | undefined = undefined;
 
   #user: RegisteredUser | undefined = undefined;
   #session: unknown = undefined;
@@ -82,7 +80,7 @@ export class Context {
     /** @internal */ readonly search: string,
   ) {
     this.#response = response;
-    this.since = environment.connections.lastRevocation;
+    this.since = environment.lastRevocation;
     // Who upgrades a socket follows it.
     if (!(response instanceof ServerResponse)) this.watched = true;
   }
@@ -272,7 +270,7 @@ export class Context {
   /** Runs `work` when the exchange ends, whatever the cause, exactly once; the last deferred first. */
   defer(work: () => unknown): void {
     if (this.#ended) {
-      this.environment.pending(runDeferred(this, [work]));
+      this.#run([work]);
       return;
     }
     (this.#deferred ??= []).push(work);
@@ -300,6 +298,11 @@ export class Context {
     return this.#ended || this.#response.destroyed;
   }
 
+  #run(works: readonly (() => unknown)[]): void {
+    const { environment, id } = this;
+    environment.pending(runDeferred(works, environment.logger, id));
+  }
+
   /** Ends the exchange when its response closes. */
   #watch(): void {
     if (this.watched) return;
@@ -318,7 +321,7 @@ export class Context {
     const deferred = this.#deferred;
     if (deferred === undefined) return;
     this.#deferred = undefined;
-    this.environment.pending(runDeferred(this, deferred.reverse()));
+    this.#run(deferred.reverse());
   }
 }
 

@@ -1,5 +1,5 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { HttpError, type Violation } from './errors.js';
-import type { Schema } from './metadata.js';
 import { isThenable } from './thenable.js';
 
 /** Input that is not what the parameter declares: 400, or -32602 in a call. */
@@ -34,6 +34,9 @@ function listed(violations: readonly Violation[]): Violation[] {
 function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length)}…`;
 }
+
+/** What validates an input: zod, valibot, ArkType or any other library of the Standard Schema interface. */
+export type Schema = StandardSchemaV1;
 
 /** Turns an input into what the parameter declares, or throws an `HttpError` 400 that names the parameter. */
 export type Conversion = (value: unknown) => unknown;

@@ -8,7 +8,8 @@ import type { Context } from './context.js';
 import type { Environment } from './environment.js';
 import { isA, LimitReached, type HttpError } from './errors.js';
 import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
-import { LIMITS, TIMEOUTS, type AppOptions } from './options.js';
+import { LIMITS, TIMEOUTS } from './limits.js';
+import type { AppOptions } from './options.js';
 import { originRule } from './origins.js';
 import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
@@ -28,6 +29,7 @@ export function createEnvironment(
   const limits = { ...LIMITS, ...options.limits };
   const carrier = broker ?? new LocalBroker(Date.now, limits.history);
   const shed = new ShedLoad(logger);
+  const connections = new Connections(heartbeat, carrier, limits);
   return {
     logger,
     limits,
@@ -35,7 +37,10 @@ export function createEnvironment(
     origins: originRule(origins, 'createApp'),
     broker: carrier,
     channels: new Channels(carrier, (err) => logger.error({ err }, 'a channel failed'), limits.value),
-    connections: new Connections(heartbeat, carrier, limits),
+    connections,
+    get lastRevocation() {
+      return connections.lastRevocation;
+    },
     backlog: new Backlog(limits),
     counters: new Counters(),
     get server() {

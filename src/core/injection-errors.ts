@@ -1,12 +1,14 @@
 import { ConfigurationError } from './errors.js';
-import type { Class } from './injection-class.js';
+
+/** A class, as far as its errors name it. */
+type Constructor = new (...args: never[]) => object;
 
 /** How the reading of a graph got where it is: who asked first, and through which classes and tokens. */
 export interface Way {
   readonly usedBy: string;
   readonly steps: readonly { readonly key: unknown; readonly name: string }[];
   /** The constructor's parameter that is being read. */
-  readonly at?: { readonly target: Class; readonly index: number };
+  readonly at?: { readonly target: Constructor; readonly index: number };
 }
 
 /** One step further. @throws ConfigurationError if that closes a circle */
@@ -28,7 +30,7 @@ export function nameOf(token: unknown): string {
   return typeof token === 'string' ? `"${token}"` : String(token);
 }
 
-export function undecorated(target: Class, usedBy: string): ConfigurationError {
+export function undecorated(target: Constructor, usedBy: string): ConfigurationError {
   const count = target.length === 1 ? '1 parameter' : `${target.length} parameters`;
   return new ConfigurationError(
     `${nameOf(target)} (wanted by ${usedBy}) is an undecorated constructor with ${count}, whose types are unknown ` +
@@ -79,7 +81,7 @@ function place({ at, steps, usedBy }: Way): string {
 }
 
 // Names are in the source as long as no parameter has a default value, which may hold a comma.
-function parameter(target: Class, index: number): string {
+function parameter(target: Constructor, index: number): string {
   const source = Function.prototype.toString.call(target);
   const name = /(?<![\w$.#])constructor\s*\(([\w$,\s]*)\)/.exec(source)?.[1]?.split(',')[index]?.trim();
   return name ? `parameter #${index} "${name}"` : `parameter #${index}`;

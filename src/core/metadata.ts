@@ -1,10 +1,10 @@
 import 'reflect-metadata';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { MiddlewareLike } from './compose.js';
 import type { Context, Kind } from './context.js';
 import { ConfigurationError } from './errors.js';
 import type { Class } from './injection.js';
 import type { OriginPolicy } from './origins.js';
+import type { Codec } from '../live/format.js';
 
 /** Methods of RFC 9110 and RFC 5789 that routes may name. */
 export const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;
@@ -13,12 +13,6 @@ export type Verb = (typeof VERBS)[number] | 'ALL';
 export interface ControllerOptions {
   /** Only requests for this host reach the controller. */
   host?: string;
-}
-
-/** How JSON is replaced on a socket: by MessagePack, say. */
-export interface Codec {
-  encode(value: unknown): string | Uint8Array;
-  decode(data: string | Buffer): unknown;
 }
 
 export interface WebSocketOptions {
@@ -89,8 +83,6 @@ export interface ClassMetadata {
   middleware: MiddlewareLike[];
   readonly methods: Map<string, MethodMetadata>;
 }
-
-export type Schema = StandardSchemaV1;
 
 const classes = new WeakMap<object, ClassMetadata>();
 

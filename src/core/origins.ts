@@ -3,6 +3,12 @@ import { ConfigurationError, HttpError } from './errors.js';
 import { known } from './shown-error.js';
 import { isThenable } from './thenable.js';
 
+declare module './environment.js' {
+  interface Environment {
+    readonly origins: OriginRule;
+  }
+}
+
 /**
  * Which pages of other sites may open sockets and send unsafe methods: none, all, a list of origins, or a function
  * that allows one by returning `true`, or a promise of it. Own pages always may.

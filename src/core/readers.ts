@@ -1,15 +1,17 @@
 import type { Readable } from 'node:stream';
 import { isFormRequest, readBody, type BodyForm } from './body.js';
 import type { Kind } from './context.js';
-import { convertList, convertTo, InvalidInput, isSchema, validateBy, type Conversion } from './convert.js';
-import { ConfigurationError, HttpError } from './errors.js';
 import {
-  declaredTypes,
-  type ParameterMetadata,
-  type ParameterSite,
-  type Reader,
+  convertList,
+  convertTo,
+  InvalidInput,
+  isSchema,
+  validateBy,
+  type Conversion,
   type Schema,
-} from './metadata.js';
+} from './convert.js';
+import { ConfigurationError, HttpError } from './errors.js';
+import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
 import { Multipart } from './multipart.js';
 import { isForm, isList, wrongArgument, wrongType } from './input-types.js';
 import { isThenable } from './thenable.js';

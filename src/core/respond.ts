@@ -12,6 +12,7 @@ import { json } from '../live/json-text.js';
 import { whenShown } from './shown-error.js';
 import { Message, messageOf } from '../live/message.js';
 import { tended } from './tended.js';
+import { scopeInUse } from './scoped-step.js';
 
 /** Sends what a method returned, as its body. */
 export function respond(ctx: Context, value: unknown): void {
@@ -156,7 +157,7 @@ function writerOf(ctx: Context): (item: unknown) => Promise<unknown> | undefined
 
 /** Before the first bytes an error is an answer; after them the stream is cut, so that no half passes for a whole. */
 function failStream(ctx: Context, error: unknown): void | Promise<void> {
-  ctx.scope?.fail(error);
+  scopeInUse(ctx)?.fail(error);
   const { response } = ctx;
   // The client has left, and the source was told so: that it stopped is no failure.
   if (response.destroyed && (isAbort(error) || isCut(error))) return;

@@ -6,7 +6,12 @@ import { isThenable } from './thenable.js';
 
 /** The scope of an exchange or a call: one for its middleware and its method, made for the first that needs it. */
 export function scopeOf(ctx: Context): Scope {
-  return (ctx.scope ??= new Scope(ctx));
+  return (ctx.scope ??= new Scope(ctx)) as Scope;
+}
+
+/** The scope of an exchange or a call, if anything has needed one. */
+export function scopeInUse({ scope }: Context): Scope | undefined {
+  return scope as Scope | undefined;
 }
 
 /**
@@ -23,7 +28,7 @@ export function endingScope(scoped: boolean, chain: Step): Step {
 }
 
 function end(ctx: Context, outcome: Outcome): void | Promise<void> {
-  const { scope } = ctx;
+  const scope = scopeInUse(ctx);
   if (scope === undefined) return undefined;
   const { logger } = ctx.environment;
   if (!outcome.ok || ctx.kind !== 'http' || !isStreamed(ctx.answer)) {

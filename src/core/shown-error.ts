@@ -3,6 +3,16 @@ import type { Context } from './context.js';
 import { HttpError, isA } from './errors.js';
 import { isThenable } from './thenable.js';
 
+declare module './environment.js' {
+  interface Environment {
+    /**
+     * Reports an error to the route's `onError`, the application's, and the log. Gives what the client may see of it,
+     * later where an `onError` is asynchronous.
+     */
+    report(error: unknown, context: Context, onError?: OnError): HttpError | Promise<HttpError>;
+  }
+}
+
 /** What maps errors: of the application, or of one socket's route. */
 export type OnError = (error: unknown, ctx: Context) => unknown;
 

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Schema } from './convert.js';
 import type { Class } from './injection.js';
-import type { Schema } from './metadata.js';
 import { isThenable } from './thenable.js';
 
 /** What a validator makes of a value: `{ value }`, or `{ issues }` with the path and message of each. */

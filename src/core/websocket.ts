@@ -5,7 +5,8 @@ import { isResponse } from '../live/client-calls.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Peer } from '../live/peer.js';
-import { Socket, type Conversation } from '../live/socket.js';
+import type { Conversation } from '../live/incoming.js';
+import { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { closeCode, HttpError, isA, isAbort, problem } from './errors.js';
@@ -51,7 +52,7 @@ class Unacceptable extends Error {
 }
 
 /** A socket's route: the middleware has passed, all that the head says is read, and then the 101 goes out. */
-export class SocketRoute implements Conversation {
+export class SocketRoute implements Conversation<Socket> {
   readonly format: Format;
   readonly protocols: readonly string[];
   readonly rate: number | undefined;

@@ -1,5 +1,6 @@
 import type { Attribute } from '../core/attributes.js';
-import type { ParameterSite, Schema } from '../core/metadata.js';
+import type { Schema } from '../core/convert.js';
+import type { ParameterSite } from '../core/metadata.js';
 import type { Multipart } from '../core/multipart.js';
 import type { Class } from '../core/injection.js';
 import type { RegisteredSession } from '../core/register.js';

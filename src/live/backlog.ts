@@ -1,11 +1,10 @@
-/** What may wait for readers, in bytes. */
-export interface BacklogLimits {
-  /** What may wait for a reader that takes nothing. */
-  readonly buffered: number;
-  /** One value as it is encoded: what exceeds it is the sender's error. */
-  readonly value: number;
-  /** What may wait for all readers together while some of them take nothing. */
-  readonly bufferedTotal: number;
+import type { Limits } from '../core/limits.js';
+
+declare module '../core/environment.js' {
+  interface Environment {
+    /** The readers for whom much waits. */
+    readonly backlog: Backlog;
+  }
 }
 
 /** A reader for whom much waits. */
@@ -43,7 +42,7 @@ export class Backlog {
   #total = 0;
   #timer: NodeJS.Timeout | undefined = undefined;
 
-  constructor(private readonly limits: BacklogLimits) {}
+  constructor(private readonly limits: Pick<Limits, 'buffered' | 'bufferedTotal' | 'value'>) {}
 
   /** How many bytes may wait for any one reader. */
   get most(): number {

@@ -1,3 +1,4 @@
+import type { RevokeTarget } from './revocations.js';
 import type { HistoryBounds } from './history.js';
 import type { Message } from './message.js';
 
@@ -28,9 +29,6 @@ export interface Member {
   /** What others may see of the user. */
   readonly info: unknown;
 }
-
-/** Whose connections are to end. */
-export type RevokeTarget = { user: string } | { session: string };
 
 /**
  * What processes tell one another. The one in memory answers at once; others may take their time, but do what

@@ -53,7 +53,8 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
     const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
     if (outlet !== connection || this.definition.options.authorize === undefined) return end;
-    return connection.admittedBy(this.definition, end);
+    const admit = (fresh: Context): unknown => fresh.environment.channels.read(this.definition, fresh);
+    return connection.admittedBy(admit, end);
   }
 
   /** What the channel has kept, oldest first. */

@@ -7,6 +7,13 @@ import { Channel } from './channel.js';
 import { segmentsOf, type ChannelDefinition } from './channel-definition.js';
 import { Topics } from './topic.js';
 
+declare module '../core/environment.js' {
+  interface Environment {
+    readonly broker: Broker;
+    readonly channels: Channels;
+  }
+}
+
 /** Makes the function of an injectable class that authorizes. */
 export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Authorize;
 

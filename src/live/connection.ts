@@ -6,7 +6,6 @@ import { timeOf } from '../core/deadline.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import { known } from '../core/shown-error.js';
 import type { RegisteredUser } from '../core/register.js';
-import type { ChannelDefinition } from './channel-definition.js';
 import type { Format } from './format.js';
 import { joined, tooLarge, type Frame } from './frame.js';
 import { Message } from './message.js';
@@ -75,7 +74,7 @@ export abstract class Connection {
   #followers: Follower | Set<Follower> | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
   /** Channels that calls have subscribed it to, by what ends the subscription. */
-  #admitted: Map<() => void, ChannelDefinition<never>> | undefined = undefined;
+  #admitted: Map<() => void, (fresh: Context) => unknown> | undefined = undefined;
 
   constructor(
     /** The exchange that opened it. */
@@ -252,8 +251,7 @@ export abstract class Connection {
     try {
       await context.guard?.(fresh);
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
-      for (const definition of this.#admitted?.values() ?? [])
-        await context.environment.channels.read(definition, fresh);
+      for (const admit of this.#admitted?.values() ?? []) await admit(fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's");
       if (context.environment.connections.isRevoked(fresh)) throw new HttpError(401, 'The session has ended');
@@ -277,9 +275,9 @@ export abstract class Connection {
   }
 
   /** @internal Reads a channel because a call may: `renew()` asks again, until what ends the subscription is called. */
-  admittedBy(definition: ChannelDefinition<never>, end: () => void): () => void {
+  admittedBy(admit: (fresh: Context) => unknown, end: () => void): () => void {
     this.#admitted ??= new Map();
-    this.#admitted.set(end, definition);
+    this.#admitted.set(end, admit);
     return () => {
       this.#admitted?.delete(end);
       end();

@@ -1,24 +1,25 @@
 import type { Context } from '../core/context.js';
 import { HttpError, LimitReached } from '../core/errors.js';
+import type { Limits } from '../core/limits.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
-import type { Broker, RevokeTarget } from './broker.js';
+import type { Broker } from './broker.js';
 import { closeReason } from './close-reason.js';
 import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { messageOf } from './message.js';
 import { Publication } from './publication.js';
-import { Revocation } from './revocations.js';
+import { Revocation, type RevokeTarget } from './revocations.js';
 import { Session } from './session.js';
 import { mustBeId, type UserId } from './user-id.js';
 
-/** How many connections there may be. */
-export interface ConnectionLimits {
-  /** In all: more are answered with 503. */
-  connections: number;
-  /** Of one user: more are answered with 429. */
-  connectionsPerUser: number;
-  /** From one address: more are answered with 429. */
-  connectionsPerAddress: number;
+declare module '../core/environment.js' {
+  interface Environment {
+    readonly connections: Connections;
+    /** The id of the request's user; undefined without a user. */
+    userId(context: Context): string | undefined;
+    /** Logs that the user of a request that opens a connection has no usable id. */
+    reportUnnamed(context: Context): void;
+  }
 }
 
 /** A connection that is about to open: known already, so that what ends it in the meantime is not missed. */
@@ -45,7 +46,7 @@ export class Connections implements Iterable<Connection> {
   constructor(
     private readonly heartbeat: Heartbeat,
     private readonly broker: Broker,
-    private readonly limits: ConnectionLimits & { readonly value: number },
+    private readonly limits: Limits,
   ) {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));
   }
@@ -100,7 +101,7 @@ export class Connections implements Iterable<Connection> {
 
   /** @internal Whether the user or the session of an exchange was revoked since the exchange began. */
   isRevoked(ctx: Context): boolean {
-    return ctx.since?.hasSince(ctx.environment.userId(ctx), sessionOf(ctx)?.id) === true;
+    return revokedSince(ctx, ctx.environment.userId(ctx), sessionOf(ctx)?.id);
   }
 
   /**
@@ -113,7 +114,7 @@ export class Connections implements Iterable<Connection> {
     const user = ctx.environment.userId(ctx);
     if (user === undefined) ctx.environment.reportUnnamed(ctx);
     const session = sessionOf(ctx);
-    if (ctx.since?.hasSince(user, session?.id) === true) throw new HttpError(401, 'The session has ended');
+    if (revokedSince(ctx, user, session?.id)) throw new HttpError(401, 'The session has ended');
     ctx.since = undefined;
     if (this.#entries >= connections) throw tooMany(503, 'Too many connections are open');
     const ofUser = user === undefined ? 0 : (this.#byUser.get(user)?.size ?? 0);
@@ -263,4 +264,9 @@ function take(index: Map<string, Set<Entry>>, key: string | undefined, entry: En
 
 function tooMany(status: 429 | 503, detail: string): HttpError {
   return new LimitReached(status, detail, { headers: { 'retry-after': '5' } });
+}
+
+/** Whether a user or a session was revoked since the exchange began. */
+function revokedSince({ since }: Context, user: string | undefined, session: string | undefined): boolean {
+  return (since as Revocation | undefined)?.hasSince(user, session) === true;
 }

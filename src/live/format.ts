@@ -1,8 +1,13 @@
 import { bytesOf } from '../core/bytes.js';
-import type { Codec } from '../core/metadata.js';
 import { binaryFrame, shared, textFrame, type Frame } from './frame.js';
 import { json } from './json-text.js';
 import { Message } from './message.js';
+
+/** How JSON is replaced on a socket: by MessagePack, say. */
+export interface Codec {
+  encode(value: unknown): string | Uint8Array;
+  decode(data: string | Buffer): unknown;
+}
 
 /** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
 export interface Format {

@@ -3,13 +3,45 @@ import { isThenable } from '../core/thenable.js';
 import { Inbox, type RawMessage, type Taking } from './inbox.js';
 import { Rate } from './rate.js';
 import { Session } from './session.js';
-import type { Conversation, Socket } from './socket.js';
+import type { Peer } from './peer.js';
+
+/** The socket of a conversation, as far as its messages go. */
+interface OpenSocket {
+  readonly context: Context;
+  readonly raw: Peer;
+  alive: boolean;
+  readonly leaving: boolean;
+  readonly callsClient: boolean;
+  readonly awaitsResponse: boolean;
+  /** Bytes that have come. */
+  readonly received: number;
+  /** Bytes that one message may have. */
+  readonly limit: number;
+  giveUp(code: number, reason: string): void;
+  close(): void;
+}
+
+/** What a socket does with its messages. */
+export interface Conversation<S> {
+  /** Messages a second that one socket may send; undefined for no limit. */
+  readonly rate: number | undefined;
+  /** Whether a message is a call, which goes past a loop over the messages. */
+  isCall(message: RawMessage): boolean;
+  /** Gives a response of the client to the call that waits for it; false for any other message. */
+  settles(socket: S, message: RawMessage): boolean;
+  /** Handles one message; the next one waits until it is done. */
+  receive(socket: S, message: RawMessage): unknown;
+  /** Turns a message into a value, for those who iterate over the socket. */
+  decode(message: RawMessage): unknown;
+  /** Answers a message that could not be handled. */
+  refuse(socket: S, error: unknown): unknown;
+}
 
 /** Bytes a second that a message under way must bring. */
 const SLOW_LINE = 1_000;
 
 /** What comes in on one socket: within its rate, calls in a line of their own. */
-export class Incoming {
+export class Incoming<S extends OpenSocket> {
   readonly #messages: Inbox;
   /** The loop over the messages may not ask for its next one until a call is answered. */
   #calls: Inbox | undefined = undefined;
@@ -18,15 +50,15 @@ export class Incoming {
   #unfinished: { since: number; received: number } | undefined = undefined;
 
   constructor(
-    private readonly socket: Socket,
-    private readonly conversation: Conversation,
+    private readonly socket: S,
+    private readonly conversation: Conversation<S>,
     taking: Taking,
   ) {
     this.#messages = new Inbox(this, taking);
     this.#rate = conversation.rate === undefined ? undefined : new Rate(conversation.rate);
   }
 
-  get raw(): Socket['raw'] {
+  get raw(): Peer {
     return this.socket.raw;
   }
 

@@ -1,4 +1,5 @@
-import type { Broker, GapReason, Member, Replay, RevokeTarget } from './broker.js';
+import type { Broker, GapReason, Member, Replay } from './broker.js';
+import type { RevokeTarget } from './revocations.js';
 import { formatCursor, newEpoch, nonceOf, parseCursor } from './cursor.js';
 import { History, type HistoryBounds } from './history.js';
 import type { Message } from './message.js';

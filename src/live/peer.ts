@@ -1,7 +1,16 @@
 import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { CloseReason } from './connection.js';
-import type { Socket } from './socket.js';
+
+/** What ws's socket asks of the connection that it belongs to. */
+export interface Owner {
+  alive: boolean;
+  readonly leaving: boolean;
+  readonly silent: boolean;
+  readonly unwritten: number;
+  flush(): void;
+  overheard(): void;
+}
 
 interface Parser extends Writable {
   readonly _fragmented: number;
@@ -10,7 +19,7 @@ interface Parser extends Writable {
 
 /** ws's socket, which knows the connection that it belongs to: listeners are shared by all sockets. */
 export class Peer extends WebSocket {
-  declare connection: Socket;
+  declare connection: Owner;
   /** The close that was sent first, whoever sent it. */
   sent: CloseReason | undefined = undefined;
 
@@ -41,7 +50,7 @@ export class Peer extends WebSocket {
   /** Whoever listens to messages here gets all of them from ws: short ones, too, which are read elsewhere otherwise. */
   #heed(event: string | symbol): void {
     // The socket's own listeners come before it is known here.
-    if (event === 'message') (this.connection as Socket | undefined)?.overheard();
+    if (event === 'message') (this.connection as Owner | undefined)?.overheard();
   }
 
   /** What the socket has sent and has not written yet goes first: messages leave in the order of their sending. */
@@ -83,7 +92,7 @@ const { get: ofWs } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'buff
 /** What the socket has not written yet waits, too. ws's declarations have a field where its class has an accessor. */
 Object.defineProperty(Peer.prototype, 'bufferedAmount', {
   get(this: Peer): number {
-    return ofWs.call(this) + ((this.connection as Socket | undefined)?.unwritten ?? 0);
+    return ofWs.call(this) + ((this.connection as Owner | undefined)?.unwritten ?? 0);
   },
 });
 

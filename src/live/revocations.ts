@@ -1,4 +1,5 @@
-import type { RevokeTarget } from './broker.js';
+/** Whose connections are to end. */
+export type RevokeTarget = { user: string } | { session: string };
 
 /**
  * One revocation, and those that follow it. An exchange that has not opened yet holds the last one before it began, so

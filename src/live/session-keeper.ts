@@ -1,11 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { HttpError } from '../core/errors.js';
 import { recordsOf, type SessionRecords } from './session-records.js';
+import type { ActiveSession, Manager } from './session.js';
 import type { SessionRecord, SessionStore } from './session-store.js';
 
-/** One session that exchanges of this process use: all of them see the same. */
-export interface Live {
-  readonly key: string;
+interface Active extends ActiveSession {
   record: SessionRecord;
   ended: boolean;
   /** The writes are a queue: each begins when the one before it is done. */
@@ -27,12 +26,12 @@ export interface SessionTimes {
   rolling: boolean;
 }
 
-/** Reads, writes and ends sessions. */
-export class SessionKeeper {
+/** Keeps the sessions that this process uses, one object for each, whoever uses it. */
+export class SessionManager implements Manager {
   // Held weakly: a session that no exchange uses any more is the store's alone.
-  readonly #lives = new Map<string, WeakRef<Live>>();
+  readonly #active = new Map<string, WeakRef<Active>>();
   readonly #forget = new FinalizationRegistry<string>((key) => {
-    if (this.#lives.get(key)?.deref() === undefined) this.#lives.delete(key);
+    if (this.#active.get(key)?.deref() === undefined) this.#active.delete(key);
   });
 
   readonly #records: SessionRecords;
@@ -46,9 +45,9 @@ export class SessionKeeper {
   }
 
   /** The session of a token; undefined where there is none, whatever the reason. */
-  async find(token: string): Promise<Live | undefined> {
+  async find(token: string): Promise<Active | undefined> {
     const key = keyOf(token);
-    const known = this.#lives.get(key)?.deref();
+    const known = this.#active.get(key)?.deref();
     const writes = known?.writes;
     const record = await this.#records.get(key);
     if (record === undefined || this.#isOver(record)) {
@@ -56,33 +55,33 @@ export class SessionKeeper {
       return undefined;
     }
     // Another exchange may have come first while the store was asked.
-    const live = this.#lives.get(key)?.deref() ?? this.#keep(key, record);
-    if (live.ended) return undefined;
-    if (live === known && live.writes === writes) live.record = record;
-    return live;
+    const active = this.#active.get(key)?.deref() ?? this.#keep(key, record);
+    if (active.ended) return undefined;
+    if (active === known && active.writes === writes) active.record = record;
+    return active;
   }
 
-  async begin(data: Record<string, unknown>): Promise<{ token: string; live: Live }> {
+  async begin(data: Record<string, unknown>): Promise<{ token: string; active: Active }> {
     const token = randomBytes(32).toString('base64url');
     const now = Date.now();
-    const live = this.#keep(keyOf(token), { data, created: now, seen: now });
-    await this.#records.create(live.key, live.record, this.#lifetime(live.record));
-    return { token, live };
+    const active = this.#keep(keyOf(token), { data, created: now, seen: now });
+    await this.#records.create(active.key, active.record, this.#lifetime(active.record));
+    return { token, active };
   }
 
-  update(live: Live, change: (data: Record<string, unknown>) => void): Promise<void> {
-    return this.#inTurn(live, async () => {
+  update(active: Active, change: (data: Record<string, unknown>) => void): Promise<void> {
+    return this.#inTurn(active, async () => {
       let tries = 0;
       for (; tries < TRIES; tries++) {
-        const record = await this.#records.get(live.key);
-        if (live.ended || record === undefined) break;
+        const record = await this.#records.get(active.key);
+        if (active.ended || record === undefined) break;
         change(record.data);
         if (this.times.rolling) record.seen = Date.now();
-        const written = await this.#records.replace(live.key, record, this.#lifetime(record));
+        const written = await this.#records.replace(active.key, record, this.#lifetime(record));
         if (written === 'ended') break;
         if (written === 'changed') continue;
-        live.record = record;
-        live.writes++;
+        active.record = record;
+        active.writes++;
         return;
       }
       throw tries === TRIES
@@ -92,65 +91,68 @@ export class SessionKeeper {
   }
 
   /** Ends a session: first in this process, so that nothing opens with it while the store is told. */
-  async end(live: Live, reason: string): Promise<void> {
-    live.ended = true;
-    await this.#inTurn(live, async () => {
-      await this.#records.end(live.key, Math.max(1, live.record.created + this.times.absolute - Date.now()));
+  async end(active: Active, reason: string): Promise<void> {
+    active.ended = true;
+    await this.#inTurn(active, async () => {
+      await this.#records.end(
+        active.key,
+        Math.max(1, active.record.created + this.times.absolute - Date.now()),
+      );
     });
-    await this.revoke(live.key, reason);
+    await this.revoke(active.key, reason);
   }
 
-  async verify(live: Live): Promise<boolean> {
-    if (live.ended) return false;
-    const record = await this.#records.get(live.key);
-    return record !== undefined && !live.ended && !this.#isOver(record);
+  async verify(active: Active): Promise<boolean> {
+    if (active.ended) return false;
+    const record = await this.#records.get(active.key);
+    return record !== undefined && !active.ended && !this.#isOver(record);
   }
 
   /** Writes that the session was used; not for each use, but before a tenth of its idle time is over. */
-  touch(live: Live): void {
+  touch(active: Active): void {
     const now = Date.now();
-    if (!this.times.rolling || live.ended || now - live.record.seen < this.times.idle / 10) return;
-    live.record.seen = now;
+    if (!this.times.rolling || active.ended || now - active.record.seen < this.times.idle / 10) return;
+    active.record.seen = now;
     // A failure to prolong is no failure of the exchange: the next use tries again.
-    this.update(live, () => undefined).catch(() => undefined);
+    this.update(active, () => undefined).catch(() => undefined);
   }
 
   /**
    * Ends the session when its idle time is over, so that its connections end with it: no exchange comes to
    * find that out. The result ends the watch; the last of several ends it for all.
    */
-  watch(live: Live): () => void {
-    live.watchers++;
-    if (live.watchers === 1) this.#await(live);
+  watch(active: Active): () => void {
+    active.watchers++;
+    if (active.watchers === 1) this.#await(active);
     return () => {
-      live.watchers--;
-      if (live.watchers === 0) clearTimeout(live.timer);
+      active.watchers--;
+      if (active.watchers === 0) clearTimeout(active.timer);
     };
   }
 
-  #await(live: Live): void {
+  #await(active: Active): void {
     // A timer cannot wait longer than 2^31 - 1 milliseconds: what ends later is looked at again.
-    const wait = Math.min(Math.max(this.#end(live.record) - Date.now(), 0), 0x7fffffff);
-    live.timer = setTimeout(() => {
+    const wait = Math.min(Math.max(this.#end(active.record) - Date.now(), 0), 0x7fffffff);
+    active.timer = setTimeout(() => {
       // Where the store cannot be asked, the session counts as over: nobody can open anything with it either.
-      this.#expire(live).catch(() => this.revoke(live.key, 'expired'));
+      this.#expire(active).catch(() => this.revoke(active.key, 'expired'));
     }, wait);
-    live.timer.unref();
+    active.timer.unref();
   }
 
   /** The session may have been used meanwhile, by another process too: the store knows. */
-  async #expire(live: Live): Promise<void> {
-    const { writes } = live;
-    const record = await this.#records.get(live.key);
-    if (live.ended || live.watchers === 0) return;
-    if (record === undefined || this.#isOver(record)) return this.end(live, 'expired');
-    if (live.writes === writes) live.record = record;
-    this.#await(live);
+  async #expire(active: Active): Promise<void> {
+    const { writes } = active;
+    const record = await this.#records.get(active.key);
+    if (active.ended || active.watchers === 0) return;
+    if (record === undefined || this.#isOver(record)) return this.end(active, 'expired');
+    if (active.writes === writes) active.record = record;
+    this.#await(active);
   }
 
-  #inTurn<T>(live: Live, work: () => Promise<T>): Promise<T> {
-    const turn = live.last.then(work, work);
-    live.last = turn.catch(() => undefined);
+  #inTurn<T>(active: Active, work: () => Promise<T>): Promise<T> {
+    const turn = active.last.then(work, work);
+    active.last = turn.catch(() => undefined);
     return turn;
   }
 
@@ -167,8 +169,8 @@ export class SessionKeeper {
     return Date.now() >= this.#end(record);
   }
 
-  #keep(key: string, record: SessionRecord): Live {
-    const live: Live = {
+  #keep(key: string, record: SessionRecord): Active {
+    const active: Active = {
       key,
       record,
       ended: false,
@@ -177,9 +179,9 @@ export class SessionKeeper {
       watchers: 0,
       timer: undefined,
     };
-    this.#lives.set(key, new WeakRef(live));
-    this.#forget.register(live, key);
-    return live;
+    this.#active.set(key, new WeakRef(active));
+    this.#forget.register(active, key);
+    return active;
   }
 }
 

@@ -1,7 +1,23 @@
 import type { RegisteredSession } from '../core/register.js';
-import type { SessionKeeper, Live } from './session-keeper.js';
 
 type Data = RegisteredSession;
+
+/** A session of the store that requests and connections of this process use: all of them see the same. */
+export interface ActiveSession {
+  readonly key: string;
+  readonly ended: boolean;
+  readonly record: { readonly data: Record<string, unknown> };
+}
+
+/** Reads, writes and ends sessions in their store. */
+export interface Manager {
+  begin(data: Record<string, unknown>): Promise<{ token: string; active: ActiveSession }>;
+  update(active: ActiveSession, change: (data: Record<string, unknown>) => void): Promise<void>;
+  end(active: ActiveSession, reason: string): Promise<void>;
+  verify(active: ActiveSession): Promise<boolean>;
+  touch(active: ActiveSession): void;
+  watch(active: ActiveSession): () => void;
+}
 
 /** The cookie of the exchange, as its session sees it. */
 export interface SessionCookie {
@@ -16,30 +32,30 @@ export interface SessionCookie {
  * or socket; writes are made one after the other on what the store holds, so that none is lost.
  */
 export class Session<T extends object = Data> {
-  #live: Live | undefined;
+  #active: ActiveSession | undefined;
   #beginning: Promise<void> | undefined = undefined;
-  readonly #keeper: SessionKeeper;
+  readonly #manager: Manager;
   readonly #cookie: SessionCookie;
 
   /** @internal */
-  constructor(keeper: SessionKeeper, live: Live | undefined, cookie: SessionCookie) {
-    this.#keeper = keeper;
-    this.#live = live;
+  constructor(manager: Manager, active: ActiveSession | undefined, cookie: SessionCookie) {
+    this.#manager = manager;
+    this.#active = active;
     this.#cookie = cookie;
   }
 
   /** Names the session in logs and for `connections.revoke({ session })`; nobody can sign in with it. */
   get id(): string | undefined {
-    return this.#live?.key;
+    return this.#active?.key;
   }
 
   /** Whether there is one: false until something is written, and after `destroy()`. */
   get exists(): boolean {
-    return this.#live !== undefined && !this.#live.ended;
+    return this.#active !== undefined && !this.#active.ended;
   }
 
   get<K extends keyof T & string>(key: K): T[K] | undefined {
-    const data = this.exists ? (this.#live?.record.data as Partial<T> | undefined) : undefined;
+    const data = this.exists ? (this.#active?.record.data as Partial<T> | undefined) : undefined;
     return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
   }
 
@@ -54,7 +70,7 @@ export class Session<T extends object = Data> {
   async update(change: (data: Partial<T>) => void): Promise<void> {
     // Several first writes at once begin one session.
     if (!this.exists) await (this.#beginning ??= this.#begin());
-    await this.#keeper.update(this.#live as Live, (data) => change(data as Partial<T>));
+    await this.#manager.update(this.#active as ActiveSession, (data) => change(data as Partial<T>));
   }
 
   /**
@@ -68,45 +84,45 @@ export class Session<T extends object = Data> {
     if (!Array.isArray(keep))
       throw new TypeError("regenerate({ keep }) takes a list of names, such as ['cart']");
     this.#mustBeSettable();
-    const live = this.exists ? this.#live : undefined;
+    const active = this.exists ? this.#active : undefined;
     await this.destroy('signed in anew');
     // Only now: writes that were under way have been waited for, and belong to the new session too.
-    const data = live?.record.data ?? {};
+    const data = active?.record.data ?? {};
     const kept = keep.filter((name) => Object.hasOwn(data, name)).map((name) => [name, data[name]] as const);
     await this.#begin(Object.fromEntries(kept));
   }
 
   /** Ends the session, and with it its sockets and streams. */
   async destroy(reason = 'signed out'): Promise<void> {
-    const live = this.#live;
-    this.#live = undefined;
-    if (live === undefined) return;
+    const active = this.#active;
+    this.#active = undefined;
+    if (active === undefined) return;
     if (this.#cookie.settable) this.#cookie.set(undefined);
-    await this.#keeper.end(live, reason);
+    await this.#manager.end(active, reason);
   }
 
   /** @internal Whether the store still holds it. */
   async verify(): Promise<boolean> {
-    return this.#live === undefined || (await this.#keeper.verify(this.#live));
+    return this.#active === undefined || (await this.#manager.verify(this.#active));
   }
 
   /** @internal Watches over its end, whoever uses it: its connections end then. The result ends the watch. */
   watch(): (() => void) | undefined {
-    return this.#live === undefined ? undefined : this.#keeper.watch(this.#live);
+    return this.#active === undefined ? undefined : this.#manager.watch(this.#active);
   }
 
   /** @internal The session was used: its idle time begins anew. */
   touch(): void {
-    if (this.#live !== undefined) this.#keeper.touch(this.#live);
+    if (this.#active !== undefined) this.#manager.touch(this.#active);
   }
 
   async #begin(data: Record<string, unknown> = {}): Promise<void> {
     this.#mustBeSettable();
     try {
-      const { token, live } = await this.#keeper.begin(data);
+      const { token, active } = await this.#manager.begin(data);
       this.#mustBeSettable();
       this.#cookie.set(token);
-      this.#live = live;
+      this.#active = active;
     } finally {
       this.#beginning = undefined;
     }

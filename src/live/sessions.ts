@@ -4,7 +4,7 @@ import type { SetCookie } from '../core/cookies.js';
 import { ConfigurationError, unknownKeys } from '../core/errors.js';
 import { checkOrigin, originRule } from '../core/origins.js';
 import { Session } from './session.js';
-import { SessionKeeper } from './session-keeper.js';
+import { SessionManager } from './session-keeper.js';
 import { MemoryStore, type SessionStore } from './session-store.js';
 
 export interface SessionOptions {
@@ -55,12 +55,12 @@ export function sessions(options: SessionOptions = {}): Middleware {
       `sessions: browsers drop a cookie named ${name} unless it is Secure, for the path / and without a domain; give it another name`,
     );
   }
-  const keepers = new WeakMap<object, SessionKeeper>();
-  const keeperOf = ({ environment }: Context): SessionKeeper => {
+  const keepers = new WeakMap<object, SessionManager>();
+  const keeperOf = ({ environment }: Context): SessionManager => {
     let keeper = keepers.get(environment);
     if (keeper === undefined) {
       const revoke = (session: string, reason: string) => environment.connections.revoke({ session }, reason);
-      keeper = new SessionKeeper(store, { idle, absolute, rolling }, revoke);
+      keeper = new SessionManager(store, { idle, absolute, rolling }, revoke);
       keepers.set(environment, keeper);
     }
     return keeper;

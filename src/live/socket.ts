@@ -9,26 +9,10 @@ import { PING, textFrame, tooLarge, type Frame } from './frame.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
 import { json } from './json-text.js';
 import type { RawMessage, Taking } from './inbox.js';
-import { Incoming } from './incoming.js';
+import { Incoming, type Conversation } from './incoming.js';
 import { Intake } from './intake.js';
 import { checkClose, type Peer } from './peer.js';
 import { bytesReceived } from './tcp-progress.js';
-
-/** What a socket does with its messages. */
-export interface Conversation {
-  /** Messages a second that one socket may send; undefined for no limit. */
-  readonly rate: number | undefined;
-  /** Whether a message is a call, which goes past a loop over the messages. */
-  isCall(message: RawMessage): boolean;
-  /** Gives a response of the client to the call that waits for it; false for any other message. */
-  settles(socket: Socket, message: RawMessage): boolean;
-  /** Handles one message; the next one waits until it is done. */
-  receive(socket: Socket, message: RawMessage): unknown;
-  /** Turns a message into a value, for those who iterate over the socket. */
-  decode(message: RawMessage): unknown;
-  /** Answers a message that could not be handled. */
-  refuse(socket: Socket, error: unknown): unknown;
-}
 
 /** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
 export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
@@ -36,17 +20,23 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   readonly raw: Peer;
   readonly #stream: Duplex;
   /** Made when something comes or is waited for: most sockets only listen. */
-  #incoming: Incoming | undefined = undefined;
+  #incoming: Incoming<Socket> | undefined = undefined;
   /** What is to be done with the first message. */
   #taking: Taking = 'held';
   /** Made with the first call to the client. */
   #calls: ClientCalls | undefined = undefined;
-  readonly #conversation: Conversation;
+  readonly #conversation: Conversation<Socket>;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
 
   /** @internal */
-  constructor(context: Context, peer: Peer, stream: Duplex, format: Format, conversation: Conversation) {
+  constructor(
+    context: Context,
+    peer: Peer,
+    stream: Duplex,
+    format: Format,
+    conversation: Conversation<Socket>,
+  ) {
     super(context, format);
     this.raw = peer;
     this.#stream = stream;
@@ -211,9 +201,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#incoming?.iterated ?? false;
   }
 
-  get #received(): Incoming {
+  get #received(): Incoming<Socket> {
     if (this.#incoming === undefined) {
-      this.#incoming = new Incoming(this as Socket, this.#conversation, this.#taking);
+      this.#incoming = new Incoming<Socket>(this as Socket, this.#conversation, this.#taking);
       if (this.closed !== undefined) this.#incoming.end();
     }
     return this.#incoming;
@@ -342,7 +332,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 }
 
 function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  const { connection } = this as Peer;
+  const connection = connectionOf(this);
   if (!binary) connection.receive((data as Buffer).toString());
   else if (Buffer.isBuffer(data)) connection.receive(data);
   // Whoever uses ws's socket may have set its binaryType.
@@ -353,10 +343,14 @@ function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
 
 /** ws closes the socket itself for what breaks the protocol; one line tells the operator. */
 function onError(this: WebSocket, err: Error): void {
-  const { context } = (this as Peer).connection;
+  const { context } = connectionOf(this);
   context.environment.logger.info({ err, requestId: context.id, path: context.path }, 'the socket failed');
 }
 
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
-  (this as Peer).connection.closedBy(code, reason.toString());
+  connectionOf(this).closedBy(code, reason.toString());
+}
+
+function connectionOf(socket: WebSocket): Socket {
+  return (socket as Peer).connection as Socket;
 }

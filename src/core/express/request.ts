@@ -1,4 +1,4 @@
-import { IncomingMessage } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { parse } from 'node:querystring';
 import proxyAddress from '@fastify/proxy-addr';
@@ -10,13 +10,12 @@ import type { Context } from '../context.js';
 import { readQuery } from '../query.js';
 import { applicationOf, type Application } from './application.js';
 import { EXCHANGE, Extension } from './extend.js';
-import type { ExpressResponse } from './response.js';
 
 /** The request as Express 5 documents it. */
 export class ExpressRequest extends IncomingMessage {
   declare [EXCHANGE]: Context;
   /** The response of the request. */
-  declare res: ExpressResponse;
+  declare res: ServerResponse & { get(name: string): ReturnType<ServerResponse['getHeader']> };
   /** Goes on, as `next` of the middleware that runs. */
   declare next: (error?: unknown) => void;
   /** Set by cookie-parser. */

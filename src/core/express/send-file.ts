@@ -1,8 +1,9 @@
+import type { ServerResponse } from 'node:http';
 import { isAbsolute, resolve } from 'node:path';
 import { finished } from 'node:stream';
 import type { SendOptions } from '@fastify/send';
 import { Disconnected, HttpError } from '../errors.js';
-import type { ExpressResponse } from './response.js';
+import type { ExpressRequest } from './request.js';
 
 /** Options of `res.sendFile`: `maxAge` in milliseconds, and fields of the response. */
 export interface SendFileOptions extends SendOptions {
@@ -16,7 +17,7 @@ export interface SendFileOptions extends SendOptions {
  * @throws TypeError for a path that is neither absolute nor below `root`.
  */
 export function sendFile(
-  response: ExpressResponse,
+  response: ServerResponse<ExpressRequest>,
   path: string,
   { headers = {}, relative = false, ...options }: SendFileOptions,
   done?: (error?: unknown) => void,
@@ -41,7 +42,7 @@ export function sendFile(
 }
 
 async function transfer(
-  response: ExpressResponse,
+  response: ServerResponse<ExpressRequest>,
   path: string,
   options: SendOptions,
   headers: Record<string, string | string[]>,
