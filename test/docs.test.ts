@@ -6,7 +6,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { LIMITS, TIMEOUTS } from '../src/core/limits.js';
-import { brokenLinks, readPages, writeModules, type Page, type Snippet } from './support/snippets.js';
+import {
+  brokenLinks,
+  readDocs,
+  readPages,
+  writeModules,
+  type Page,
+  type Snippet,
+} from './support/snippets.js';
 
 const TSC = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(
   /package\.json$/,
@@ -21,6 +28,30 @@ const SECURITY = fileURLToPath(new URL('../../docs/security.md', import.meta.url
 
 /** Pages that a run of the benchmarks, or of the suite of faults, has written. */
 const MEASURED = ['benchmarks', 'faults'];
+
+/** Words that people search for when they look for what a page describes. */
+const SEARCHED = [
+  'dependency injection',
+  'authentication',
+  'authorization',
+  'backpressure',
+  'slow consumer',
+  'rate limiting',
+  'CSRF',
+  'CORS',
+  'graceful shutdown',
+  'static files',
+  'file upload',
+  'pub/sub',
+  'presence',
+  'reconnect',
+  'resume',
+  'payload',
+  'keep-alive',
+  'deployment',
+  'reverse proxy',
+  'scaling',
+];
 
 describe('the documentation', function () {
   this.timeout(120_000);
@@ -39,6 +70,11 @@ describe('the documentation', function () {
 
   it('links only to what exists', () => {
     expect(brokenLinks()).to.deep.equal([]);
+  });
+
+  it('uses the words that people search for', () => {
+    const text = readDocs().join('\n').toLowerCase();
+    expect(SEARCHED.filter((word) => !mentions(text, word.toLowerCase()))).to.deep.equal([]);
   });
 
   it('tells the limits and times that hold unless others are set', () => {
@@ -81,6 +117,11 @@ describe('the documentation', function () {
     }
   }
 });
+
+/** Whether a text has a word of its own, in the singular or the plural, and not as a part of a path or a name. */
+function mentions(text: string, word: string): boolean {
+  return new RegExp(`(?<![\\w/.-])${word}s?(?![\\w/-])`).test(text.replace(/\s+/g, ' '));
+}
 
 /** Rows of a table that name a limit or a time-out, with the default as a number: bytes, milliseconds or a count. */
 function limitsOf(page: string): (readonly [name: string, value: number])[] {
@@ -129,16 +170,18 @@ async function replay(page: Page, origin: string): Promise<void> {
   }
 }
 
+/** Header fields of a command, `-H 'name: value'` each. */
+function headersOf(command: string): Record<string, string> {
+  const fields = [...command.matchAll(/-H '([^:]+): ([^']+)'/g)];
+  return Object.fromEntries(fields.map(([, name = '', value = '']) => [name, value]));
+}
+
 async function curl(command: string, answer: readonly string[]): Promise<void> {
-  const headers = [...command.matchAll(/-H '([^:]+): ([^']+)'/g)].map(([, name = '', value = '']) => [
-    name,
-    value,
-  ]);
   const body = /-d '([^']*)'/.exec(command)?.[1];
   const leave = new AbortController();
   const response = await fetch(/http:\S+/.exec(command)?.[0] ?? '', {
     method: body === undefined ? 'GET' : 'POST',
-    headers: headers as [string, string][],
+    headers: headersOf(command),
     body,
     signal: leave.signal,
   });
@@ -154,7 +197,8 @@ async function curl(command: string, answer: readonly string[]): Promise<void> {
 }
 
 async function wscat(command: string, lines: readonly string[]): Promise<void> {
-  const socket = new WebSocket((/http:\S+/.exec(command)?.[0] ?? '').replace('http', 'ws'));
+  const url = (/http:\S+/.exec(command)?.[0] ?? '').replace('http', 'ws');
+  const socket = new WebSocket(url, { headers: headersOf(command) });
   const arrived: string[] = [];
   let wake = (): void => undefined;
   socket.on('message', (data) => {

@@ -8,7 +8,7 @@ import type { Peer } from './peer.js';
 /** The socket of a conversation, as far as its messages go. */
 interface OpenSocket {
   readonly context: Context;
-  readonly raw: Peer;
+  readonly peer: Peer;
   alive: boolean;
   readonly leaving: boolean;
   readonly callsClient: boolean;
@@ -59,7 +59,7 @@ export class Incoming<S extends OpenSocket> {
   }
 
   get raw(): Peer {
-    return this.socket.raw;
+    return this.socket.peer;
   }
 
   /** Whether a loop over the messages runs or has begun. */

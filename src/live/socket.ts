@@ -16,8 +16,8 @@ import { bytesReceived } from './tcp-progress.js';
 
 /** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
 export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
-  /** ws's own socket, for what is not covered here. */
-  readonly raw: Peer;
+  /** @internal */
+  readonly peer: Peer;
   readonly #stream: Duplex;
   /** Made when something comes or is waited for: most sockets only listen. */
   #incoming: Incoming<Socket> | undefined = undefined;
@@ -38,7 +38,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     conversation: Conversation<Socket>,
   ) {
     super(context, format);
-    this.raw = peer;
+    this.peer = peer;
     this.#stream = stream;
     this.#conversation = conversation;
     this.#compressed = peer.extensions !== '';
@@ -48,6 +48,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     peer.connection = this as Socket;
     // What is compressed is ws's to read, and so is a stream that somebody else listens to.
     if (!this.#compressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
+  }
+
+  /** The `ws` socket, for libraries that take one and for what is not covered here. */
+  get raw(): WebSocket {
+    return this.peer;
   }
 
   get kind(): 'websocket' {
@@ -61,12 +66,12 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   get parser(): Peer['parser'] {
-    return this.raw.parser;
+    return this.peer.parser;
   }
 
   /** The subprotocol that was agreed on; '' for none. */
   get protocol(): string {
-    return this.raw.protocol;
+    return this.peer.protocol;
   }
 
   override get resumable(): boolean {
@@ -156,7 +161,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     checkClose(code, reason);
     if (this.over) return;
     this.farewell = { code, reason };
-    this.raw.close(code, reason);
+    this.peer.close(code, reason);
     this.#taking = 'nothing';
     this.#incoming?.close();
     this.#calls?.end();
@@ -211,14 +216,14 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   override beat(interval: number): boolean {
     // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
-    if (!this.progressed(interval) && !this.alive && !this.raw.isPaused) {
+    if (!this.progressed(interval) && !this.alive && !this.peer.isPaused) {
       this.#report(1006, 'the peer is silent');
       return false;
     }
     this.alive = false;
     // Fragments that never end are no silence: pongs may come between them.
     const { message } = this.context.environment.timeouts;
-    if ((this.#incoming !== undefined || this.raw.unfinished) && this.#received.takesLongerThan(message)) {
+    if ((this.#incoming !== undefined || this.peer.unfinished) && this.#received.takesLongerThan(message)) {
       this.giveUp(1008, 'the message took too long');
       return true;
     }
@@ -227,7 +232,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   terminate(): void {
-    this.raw.terminate();
+    this.peer.terminate();
   }
 
   /** @internal */
@@ -263,7 +268,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   closedBy(code: number, reason: string): void {
-    this.finish(this.farewell ?? this.raw.sent ?? { code, reason });
+    this.finish(this.farewell ?? this.peer.sent ?? { code, reason });
     this.#incoming?.end();
     this.#calls?.end();
     this.context.environment.connections.gone(this);
@@ -275,11 +280,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   protected override get queued(): number {
-    return this.#compressed ? this.raw.bufferedAmount : super.queued;
+    return this.#compressed ? this.peer.bufferedAmount : super.queued;
   }
 
   protected override whenSent(then: () => void): void {
-    if (this.#compressed && this.raw.bufferedAmount > 0) this.#afterSent = then;
+    if (this.#compressed && this.peer.bufferedAmount > 0) this.#afterSent = then;
     else super.whenSent(then);
   }
 
@@ -293,7 +298,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (queued >= this.highWater && !this.grows(bytes, queued)) return false;
     this.flush();
     counters.messagesOut++;
-    this.raw.send(payload, { compress: true }, () => this.#sent());
+    this.peer.send(payload, { compress: true }, () => this.#sent());
     return !this.behind;
   }
 
@@ -308,14 +313,14 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   protected override overflow(): void {
     this.drop();
     this.farewell = { code: 1013, reason: 'the reader is too slow' };
-    this.raw.close(1013, this.farewell.reason);
+    this.peer.close(1013, this.farewell.reason);
     // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
     this.context.environment.connections.linger(this);
     this.finish(this.farewell);
   }
 
   protected transmit(frames: Frame | readonly Frame[]): void {
-    if (this.raw.readyState !== WebSocket.OPEN) return;
+    if (this.peer.readyState !== WebSocket.OPEN) return;
     if (typeof frames === 'string') {
       this.#stream.write(frames, 'latin1');
     } else if (Array.isArray(frames)) {

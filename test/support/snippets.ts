@@ -49,17 +49,43 @@ export function writeModules(pages: readonly Page[]): {
   return { folder: OUT, moduleOf: (page, name) => join(OUT, page.name, `${name}.js`) };
 }
 
-/** Links of the pages to files that are not there, as `page -> target`. */
+/** The text of each page of docs/, without its code. */
+export function readDocs(): string[] {
+  const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+  return pages.map((name) => textOf(join(ROOT, 'docs', name)));
+}
+
+/** Links of the pages to files or headings that are not there, as `page -> target`. */
 export function brokenLinks(): string[] {
   const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
   const paths = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pages.map((name) => `docs/${name}`)];
   return paths.flatMap((path) => {
-    const text = readFileSync(join(ROOT, path), 'utf8').replace(/^```[^]*?^```$/gm, '');
-    const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target = '']) => target);
+    const targets = [...textOf(join(ROOT, path)).matchAll(/\]\((?!https?:)([^)\s]+)/g)];
     return targets
-      .filter((target) => !existsSync(join(ROOT, dirname(path), target)))
+      .map(([, target = '']) => target)
+      .filter((target) => !leadsSomewhere(path, target))
       .map((target) => `${path} -> ${target}`);
   });
+}
+
+function leadsSomewhere(from: string, target: string): boolean {
+  const [file = '', heading] = target.split('#');
+  const path = file === '' ? join(ROOT, from) : join(ROOT, dirname(from), file);
+  return existsSync(path) && (heading === undefined || anchors(textOf(path)).includes(heading));
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchors(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+function textOf(path: string): string {
+  return readFileSync(path, 'utf8').replace(/^```[^]*?^```$/gm, '');
 }
 
 /** What the README tells its readers to write. */
