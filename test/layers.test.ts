@@ -107,7 +107,7 @@ const FLOORS: Floor[] = [
     ],
   },
   { files: ['core/app'] },
-  { files: ['decorators/*'], only: ['core/errors', 'core/metadata'] },
+  { files: ['decorators/*'], only: ['core/errors', 'core/metadata', 'core/path-template'] },
   { files: ['files', 'class-validator', 'index'] },
   { files: ['testing/*'] },
   { files: ['demo/*'] },

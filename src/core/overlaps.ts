@@ -1,3 +1,4 @@
+import { readTemplate } from './path-template.js';
 import { TemplateTree } from './template-tree.js';
 
 /** What of a route decides at which paths it is reached. */
@@ -76,7 +77,7 @@ function isBroader(one: string, other: string): boolean {
 }
 
 /** The segments of a template; two lists where its last parameter is optional. */
-function variants(path: string): string[][] {
+function variants(path: string): (readonly string[])[] {
   const segments = segmentsOf(path);
   return isOptional(segments) ? [segments, segments.slice(0, -1)] : [segments];
 }
@@ -87,7 +88,7 @@ function isOptional(segments: readonly string[]): boolean {
 
 /** An expression may match anything: it is not compared. */
 function shapeOf(segment: string): string {
-  if (segment.includes(':')) return ':';
+  if (segment.replaceAll('::', '').includes(':')) return ':';
   return segment.includes('*') ? '*' : segment;
 }
 
@@ -95,30 +96,9 @@ function nameless(path: string): string {
   return segmentsOf(path).join('/');
 }
 
-/** Splits at the slashes outside of expressions, and leaves out the names of the parameters. */
-function segmentsOf(path: string): string[] {
-  if (!path.includes('(')) {
-    const bare = path.replace(/::|:\w+/g, (token) => (token === '::' ? token : ':'));
-    return bare.split('/').filter((one) => one !== '');
-  }
-  const segments: string[] = [];
-  let [segment, depth] = ['', 0];
-  for (const [token] of path.matchAll(TOKENS)) {
-    if (token === '(') depth++;
-    else if (token === ')') depth--;
-    if (token === '/' && depth === 0) {
-      segments.push(segment);
-      segment = '';
-    } else {
-      segment += depth === 0 && PARAMETER.test(token) ? ':' : token;
-    }
-  }
-  return [...segments, segment].filter((one) => one !== '');
+function segmentsOf(path: string): readonly string[] {
+  return readTemplate(path).segments;
 }
-
-/** An escape of an expression, a literal colon, a parameter, or one character. */
-const TOKENS = /\\.|::|:\w+|[^]/g;
-const PARAMETER = /^:\w/;
 
 function keyOf(kind: string, path: string): string {
   return `${kind} ${nameless(path)}`;

@@ -5,7 +5,7 @@ import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
 import { hostname } from './host.js';
 import { VERBS } from './metadata.js';
-import { checkTemplate } from './path-template.js';
+import { checkTemplate, patternsOf } from './path-template.js';
 
 /** One kind of answer on one path: what start-up has folded from the decorators. */
 export interface Route {
@@ -64,15 +64,19 @@ export class Router {
     const { kind, verb, path, host, name } = route;
     checkTemplate(path, name);
     const methods = verb === 'ALL' ? [...VERBS] : [verb as FindMyWay.HTTPMethod];
+    const patterns = patternsOf(path);
     for (const method of methods) {
-      const key = `${kind} ${method} ${host ?? ''} ${path.replace(/:\w+/g, ':')}`;
-      const other = this.#names.get(key);
-      if (other !== undefined) {
-        throw new ConfigurationError(
-          `${name} and ${other} both answer ${label(kind, method)} ${path}: change the path of one, or remove it`,
-        );
+      for (const pattern of patterns) {
+        const key = `${kind} ${method} ${host ?? ''} ${pattern}`;
+        const other = this.#names.get(key);
+        if (other !== undefined) {
+          const why = path.includes('(') ? ' (expressions and names of parameters make no difference)' : '';
+          throw new ConfigurationError(
+            `${name} and ${other} both answer ${label(kind, method)} ${path}${why}: change the path of one, or remove it`,
+          );
+        }
+        this.#names.set(key, name);
       }
-      this.#names.set(key, name);
     }
     this.#kinds.add(kind);
     if (host !== undefined) this.#hosts = true;
@@ -94,7 +98,7 @@ export class Router {
   fold(routes: readonly Route[]): void {
     if (this.#hosts) return;
     for (const { kind, verb, path } of routes) {
-      if (kind === 'sse' || verb === 'ALL' || /[:*()]/.test(path)) continue;
+      if (kind === 'sse' || verb === 'ALL' || /[:*()%]/.test(path)) continue;
       if (canonicalPath(path) !== path || urlPath(path) !== path) continue;
       // Where there is a stream, too, `Accept` decides.
       const streams = kind === 'http' && verb === 'GET' && this.#search('sse', 'GET', path, undefined);

@@ -1,6 +1,7 @@
 import type { Attribute } from '../core/attributes.js';
 import type { Schema } from '../core/convert.js';
 import type { ParameterSite } from '../core/metadata.js';
+import { readTemplate } from '../core/path-template.js';
 import type { Multipart } from '../core/multipart.js';
 import type { Class } from '../core/injection.js';
 import type { RegisteredSession } from '../core/register.js';
@@ -39,9 +40,9 @@ export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name
   stable: true,
   named: true,
   check: (site, name) =>
-    typeof name !== 'string' || templateParameters(site.path).includes(name)
+    typeof name !== 'string' || readTemplate(site.path).parameters.includes(name)
       ? undefined
-      : `the path ${site.path} has no parameter :${name}${suggestion(templateParameters(site.path))}`,
+      : `the path ${site.path} has no parameter :${name}${suggestion(readTemplate(site.path).parameters)}`,
 });
 
 /** A parameter of the query, or all of them. */
@@ -113,7 +114,9 @@ export const Channel = param(
       if (definition === undefined) {
         return 'its definition is undefined, most often because of a circular import: define the channel in a file that imports nothing back';
       }
-      const missing = definition.parameters.filter((name) => !templateParameters(site.path).includes(name));
+      const missing = definition.parameters.filter(
+        (name) => !readTemplate(site.path).parameters.includes(name),
+      );
       return missing.length === 0
         ? undefined
         : `the channel ${definition.template} needs :${missing.join(', :')}, which the path ${site.path} does not have`;
@@ -125,12 +128,7 @@ export type Channel<T = unknown> = ChannelType<T>;
 /** Aborts when the exchange ends. */
 export const Signal = param('Signal', (ctx) => ctx.signal, { stable: true });
 
-/** Names of the parameters in a template of the router: `/rooms/:room/*` has `room` and `*`. */
-function templateParameters(path: string): string[] {
-  return [...path.matchAll(/:(\w+)|(\*)/g)].map((match) => match[1] ?? '*');
-}
-
-function suggestion(names: string[]): string {
+function suggestion(names: readonly string[]): string {
   return names.length === 0 ? '' : `; it has :${names.join(', :')}`;
 }
 
