@@ -17,14 +17,14 @@ import {
   type Reader,
   type RouteMetadata,
 } from './metadata.js';
-import { hostname } from './host.js';
+import { hostname } from './canonical-path.js';
 import { originRule } from './origins.js';
 import { bindParameters, type BoundParameter } from './readers.js';
 import { joinPaths, type Route } from './router.js';
 import { Calls, type Procedure } from './rpc.js';
 import { concluding, endingScope, endLate, scopeOf, scopeInUse } from './scoped-step.js';
 import { concludeSse, sseStep } from './sse.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 import type { Validator } from './validator.js';
 import { messageReaders, SocketRoute, type Run } from './websocket.js';
 

@@ -1,5 +1,5 @@
 import type { Context } from './context.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** Calls the rest: resolves when the answer is decided, and before it is sent. */
 export type Next = () => Promise<void>;

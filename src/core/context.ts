@@ -4,27 +4,18 @@ import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from 'node:
 import { Readable, type Duplex } from 'node:stream';
 import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
 import type { Attributes } from './attributes.js';
-import { timeOf } from './deadline.js';
-import { runDeferred } from './deferred.js';
+import { Subscribable, timeOf, type OpenConnection } from './open-connection.js';
+import { runAll } from './promises.js';
 import type { Environment } from './environment.js';
 import { readQuery, type Query } from './query.js';
 import type { RegisteredUser } from './register.js';
-import { tended } from './tended.js';
-import { Subscribable } from './subscribable.js';
+import { tended } from './streams.js';
 import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './trace-parent.js';
 import { responseOn } from './upgrade-response.js';
 
 /** How an exchange goes on after its head: a body, an event stream, or a conversation. */
 export type Kind = 'http' | 'sse' | 'websocket';
-
-/** What stays open after the head, as the context sees it. */
-export interface Outlet {
-  send(value: unknown): boolean;
-  expires(date: Date): void;
-  /** Gives up before the head was sent. */
-  abandon(): void;
-}
 
 /** One request and the head of its one answer: the same for all three kinds. */
 export class Context {
@@ -35,7 +26,7 @@ export class Context {
   /** @internal */ reached = false;
   /** @internal The middleware that returned without a call of `next()`. */ stoppedBy: string | undefined =
     undefined;
-  /** @internal */ outlet: Outlet | undefined = undefined;
+  /** @internal */ outlet: OpenConnection | undefined = undefined;
   /** @internal */ explicitStatus = 0;
   /** Where it stands among the exchanges in flight, and since when. */
   /** @internal */ place = -1;
@@ -300,7 +291,9 @@ export class Context {
 
   #run(works: readonly (() => unknown)[]): void {
     const { environment, id } = this;
-    environment.pending(runDeferred(works, environment.logger, id));
+    environment.pending(
+      runAll(works, (err) => environment.logger.error({ err, requestId: id }, 'deferred work failed')),
+    );
   }
 
   /** Ends the exchange when its response closes. */

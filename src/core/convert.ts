@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { HttpError, type Violation } from './errors.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** Input that is not what the parameter declares: 400, or -32602 in a call. */
 export class InvalidInput extends HttpError {

@@ -5,7 +5,7 @@ import type { Heartbeat } from '../live/heartbeat.js';
 import { LocalBroker } from '../live/local-broker.js';
 import { idText } from '../live/user-id.js';
 import type { Context } from './context.js';
-import type { Environment } from './environment.js';
+import { Counters, type Environment } from './environment.js';
 import { isA, LimitReached, type HttpError } from './errors.js';
 import { careful, consoleLogger, silentLogger, type Logger } from './logger.js';
 import { LIMITS, TIMEOUTS } from './limits.js';
@@ -15,7 +15,6 @@ import { origination } from './proxy.js';
 import type { KeepAlive } from './response.js';
 import { ShedLoad } from './shed-load.js';
 import { mapped, visible, type OnError } from './shown-error.js';
-import { Counters } from './stats.js';
 
 /** Makes what all exchanges of an application share. */
 export function createEnvironment(

@@ -15,7 +15,7 @@ import { Pipeline } from './pipeline.js';
 import { discard, respondError } from './respond.js';
 import { NO_PARAMS, Router, type Match, type Route } from './router.js';
 import { checkRequest } from './strictness.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 import { exchangeTracing, traced } from './tracing.js';
 
 /** Takes exchanges from the head of the request to the head of the answer: the same way for all kinds. */

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import type { Logger } from './logger.js';
 import type { KeepAlive } from './response.js';
 import type { ShedLoad } from './shed-load.js';
-import type { Counters } from './stats.js';
 import type { Limits, Timeouts } from './limits.js';
 
 /**
@@ -32,4 +31,16 @@ export interface Environment {
   readonly lastRevocation: object;
   /** Counts work that outlives its exchange, so that `close()` waits for it. */
   pending(work: Promise<unknown>): void;
+}
+
+/** Counts since the start, for operators; incremented where the thing happens. */
+export class Counters {
+  /** Messages that sockets have sent us. */
+  messagesIn = 0;
+  /** Events and messages that were written to connections. */
+  messagesOut = 0;
+  /** Upgrades and streams that were answered otherwise. */
+  refused = 0;
+  /** Connections that have been open. */
+  opened = 0;
 }

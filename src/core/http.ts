@@ -4,7 +4,7 @@ import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { Disconnected, HttpError } from './errors.js';
 import { isAsyncIterable, respond, respondError } from './respond.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** What a method does in an exchange: parameters are read, the method is called, its value comes back. */
 export type Call = (ctx: Context) => unknown;

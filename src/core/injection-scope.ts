@@ -1,7 +1,7 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { Context } from './context.js';
 import type { Logger } from './logger.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** What lives as long as a request, a connection or a message: the instances made for it, and nothing else. */
 export class Scope {

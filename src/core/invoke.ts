@@ -1,6 +1,6 @@
 import type { Context } from './context.js';
 import type { Reader } from './metadata.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** Calls a method with what its readers read. Without promises where no reader gives one. */
 export type Invoke = (instance: object, ctx: Context, message?: unknown) => unknown;

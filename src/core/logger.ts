@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** What the application writes its log to: pino, or anything of its shape. */
 export interface Logger {

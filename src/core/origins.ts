@@ -1,7 +1,7 @@
 import type { Context } from './context.js';
 import { ConfigurationError, HttpError } from './errors.js';
 import { known } from './shown-error.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 declare module './environment.js' {
   interface Environment {

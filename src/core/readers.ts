@@ -14,7 +14,7 @@ import { ConfigurationError, HttpError } from './errors.js';
 import { declaredTypes, type ParameterMetadata, type ParameterSite, type Reader } from './metadata.js';
 import { Multipart } from './multipart.js';
 import { isForm, isList, wrongArgument, wrongType } from './input-types.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 import { schemaOf, type Validator } from './validator.js';
 
 /** One parameter of a method in one kind: how it is read, and how often. */

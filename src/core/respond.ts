@@ -5,13 +5,11 @@ import { bytesOf, isBlob } from './bytes.js';
 import type { Context } from './context.js';
 import { isA, isAbort, problem, type HttpError } from './errors.js';
 import { copyFields, isNodeStream, isResponse, valuesOf, type ForeignResponse } from './forwarded.js';
-import { pump, untilStuck } from './pump.js';
+import { pump, tended, untilStuck } from './streams.js';
 import { Response as Answer } from './response.js';
 import { eventStream } from '../live/format.js';
-import { json } from '../live/json-text.js';
+import { json, Message, messageOf } from '../live/message.js';
 import { whenShown } from './shown-error.js';
-import { Message, messageOf } from '../live/message.js';
-import { tended } from './tended.js';
 import { scopeInUse } from './scoped-step.js';
 
 /** Sends what a method returned, as its body. */

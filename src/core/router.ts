@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
-import { canonicalPath, refuseDotSegments, urlPath } from './canonical-path.js';
+import { canonicalPath, hostname, refuseDotSegments, urlPath } from './canonical-path.js';
 import type { Kind, Context } from './context.js';
 import { ConfigurationError } from './errors.js';
-import { hostname } from './host.js';
 import { VERBS } from './metadata.js';
 import { checkTemplate, patternsOf } from './path-template.js';
 

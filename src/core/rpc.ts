@@ -1,6 +1,6 @@
 import { isResponse } from '../live/client-calls.js';
 import { tooLarge } from '../live/frame.js';
-import { json } from '../live/json-text.js';
+import { json } from '../live/message.js';
 import type { RawMessage } from '../live/inbox.js';
 import type { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
@@ -10,7 +10,7 @@ import { InvalidInput } from './convert.js';
 import { HttpError, isA, problem } from './errors.js';
 import { parseJson } from './json.js';
 import { known, whenShown } from './shown-error.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 import { callTracing, traced } from './tracing.js';
 
 /** One method that calls may name. */

@@ -2,7 +2,7 @@ import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { Scope, SUCCESS, type Outcome } from './injection-scope.js';
 import type { Logger } from './logger.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** The scope of an exchange or a call: one for its middleware and its method, made for the first that needs it. */
 export function scopeOf(ctx: Context): Scope {

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Context } from './context.js';
 import { HttpError, isA } from './errors.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 declare module './environment.js' {
   interface Environment {

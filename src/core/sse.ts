@@ -6,10 +6,10 @@ import type { Step } from './compose.js';
 import type { Context } from './context.js';
 import { Disconnected, isAbort } from './errors.js';
 import { concludeRefusal, type Call } from './http.js';
-import { pump, untilStuck } from './pump.js';
+import { pump, untilStuck } from './streams.js';
 import { isResponse } from './forwarded.js';
 import { isAsyncIterable, respond } from './respond.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** Milliseconds for which a stream's head waits for the first event: a failure before it is still an answer. */
 const FIRST_EVENT = 250;

@@ -1,15 +1,3 @@
-/** Counts since the start, for operators; incremented where the thing happens. */
-export class Counters {
-  /** Messages that sockets have sent us. */
-  messagesIn = 0;
-  /** Events and messages that were written to connections. */
-  messagesOut = 0;
-  /** Upgrades and streams that were answered otherwise. */
-  refused = 0;
-  /** Connections that have been open. */
-  opened = 0;
-}
-
 /** What `app.stats()` gives: the state now, and counts since the start. */
 export interface Stats {
   connections: { sse: number; websocket: number; opened: number; refused: number };

@@ -1,6 +1,6 @@
 import { channel, tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
 import type { Context } from './context.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** What listeners are told of a piece of work. */
 export interface Traced {

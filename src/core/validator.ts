@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Schema } from './convert.js';
 import type { Class } from './injection.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 
 /** What a validator makes of a value: `{ value }`, or `{ issues }` with the path and message of each. */
 export type Validated = StandardSchemaV1.Result<unknown>;

@@ -14,12 +14,12 @@ import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
 import type { Reader, WebSocketOptions } from './metadata.js';
 import { checkOrigin, type OriginRule } from './origins.js';
-import { pump, untilStuck } from './pump.js';
+import { pump, untilStuck } from './streams.js';
 import { isBytes, type BoundParameter } from './readers.js';
 import { isAsyncIterable } from './respond.js';
 import { parseCall, type Calls } from './rpc.js';
 import { known, whenShown } from './shown-error.js';
-import { isThenable } from './thenable.js';
+import { isThenable } from './promises.js';
 import { messageTracing, traced } from './tracing.js';
 
 /** How a socket's method is run: in a scope of its own, if it has scoped services. */

@@ -6,14 +6,14 @@ import {
   Get,
   HttpCode,
   HttpError,
+  type Middleware,
   Post,
   Rpc,
   Sse,
-  User,
   UseMiddleware,
+  User,
   WebSocket,
 } from 'coequal';
-import type { Middleware } from 'coequal';
 import { z } from 'zod';
 import type { Account } from './accounts.js';
 import { SYMBOLS } from './history.js';

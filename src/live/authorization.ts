@@ -1,7 +1,7 @@
 import type { Context } from '../core/context.js';
 import { ConfigurationError, HttpError } from '../core/errors.js';
 import { known } from '../core/shown-error.js';
-import { isThenable } from '../core/thenable.js';
+import { isThenable } from '../core/promises.js';
 
 /** Decides whether an exchange may read the channel that `params` pick: only `true`, or a promise of it, admits. */
 export type Authorize = (ctx: Context, params: Readonly<Record<string, string>>) => unknown;

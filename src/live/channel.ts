@@ -1,13 +1,12 @@
 import type { Context } from '../core/context.js';
-import { Subscribable } from '../core/subscribable.js';
-import { isThenable } from '../core/thenable.js';
+import { Subscribable } from '../core/open-connection.js';
+import { isThenable } from '../core/promises.js';
 import { valuePublished } from '../core/tracing.js';
 import type { Member } from './broker.js';
-import { boundsOf, type ChannelDefinition } from './channel-definition.js';
+import { boundsOf, defineChannel, type ChannelDefinition } from './channel-definition.js';
 import type { Connection } from './connection.js';
 import type { HistoryBounds } from './history.js';
-import { messageOf } from './message.js';
-import { Presence } from './presence.js';
+import { Message, messageOf } from './message.js';
 import { presenceTopic, type Topics } from './topic.js';
 
 /** A handle on one channel. It costs nothing while nobody reads it. */
@@ -107,5 +106,26 @@ function check<T>(
     throw new TypeError(
       `the channel ${name} refuses the value: ${issues.map(({ message }) => message).join('; ')}`,
     );
+  }
+}
+
+const Comings = defineChannel<never>('presence');
+
+/** The comings and goings of a channel. */
+export class Presence {
+  /** @internal */
+  constructor(
+    private readonly channel: string,
+    private readonly topics: Topics,
+  ) {}
+
+  /** Sends the connection who is there (`present`), and from then on who comes (`join`) and goes (`leave`). */
+  subscribe(connection: Connection): () => void {
+    const name = presenceTopic(this.channel);
+    const { broker } = this.topics;
+    return this.topics.subscribe(name, Comings, connection, (subscription) => ({
+      read: () => broker.members(name),
+      begin: (members) => subscription.greet(new Message({ type: 'present', members }, 'present')),
+    }));
   }
 }

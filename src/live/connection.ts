@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { Context, Kind } from '../core/context.js';
-import { timeOf } from '../core/deadline.js';
+import { timeOf } from '../core/open-connection.js';
 import { closeCode, HttpError } from '../core/errors.js';
 import { known } from '../core/shown-error.js';
 import type { RegisteredUser } from '../core/register.js';

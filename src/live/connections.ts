@@ -2,7 +2,6 @@ import type { Context } from '../core/context.js';
 import { HttpError, LimitReached } from '../core/errors.js';
 import type { Limits } from '../core/limits.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
-import type { Broker } from './broker.js';
 import { closeReason } from './close-reason.js';
 import type { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -20,6 +19,12 @@ declare module '../core/environment.js' {
     /** Logs that the user of a request that opens a connection has no usable id. */
     reportUnnamed(context: Context): void;
   }
+}
+
+/** The part of a broker that carries revocations between processes. */
+interface RevocationCarrier {
+  revoke(target: RevokeTarget, reason: string): void | Promise<void>;
+  onRevoke(listener: (target: RevokeTarget, reason: string) => void): void;
 }
 
 /** A connection that is about to open: known already, so that what ends it in the meantime is not missed. */
@@ -45,7 +50,7 @@ export class Connections implements Iterable<Connection> {
   /** @internal */
   constructor(
     private readonly heartbeat: Heartbeat,
-    private readonly broker: Broker,
+    private readonly broker: RevocationCarrier,
     private readonly limits: Limits,
   ) {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));

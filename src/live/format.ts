@@ -1,7 +1,6 @@
 import { bytesOf } from '../core/bytes.js';
 import { binaryFrame, shared, textFrame, type Frame } from './frame.js';
-import { json } from './json-text.js';
-import { Message } from './message.js';
+import { json, Message } from './message.js';
 
 /** How JSON is replaced on a socket: by MessagePack, say. */
 export interface Codec {

@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import { isThenable } from '../core/thenable.js';
+import { isThenable } from '../core/promises.js';
 
 /** One message as it came: a text is a string, a binary message its bytes. */
 export type RawMessage = string | Buffer;

@@ -1,5 +1,5 @@
 import type { Context } from '../core/context.js';
-import { isThenable } from '../core/thenable.js';
+import { isThenable } from '../core/promises.js';
 import { Inbox, type RawMessage, type Taking } from './inbox.js';
 import { Rate } from './rate.js';
 import { Session } from './session.js';

@@ -1,5 +1,3 @@
-import { json } from './json-text.js';
-
 /** What one connection is sent: a value, and the fields that an event stream gives it. */
 export class Message {
   #json: string | undefined = undefined;
@@ -80,4 +78,11 @@ function refuseBreaks(field: string, text: string): void {
 
 function hasBreak(text: string): boolean {
   return text.includes('\n') || text.includes('\r') || text.includes('\0');
+}
+
+/** JSON text of a value. @throws TypeError where a value has none, a function, say. */
+export function json(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`a ${typeof value} cannot be sent: it has no JSON form`);
+  return text;
 }

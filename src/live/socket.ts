@@ -7,7 +7,7 @@ import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, tooLarge, type Frame } from './frame.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
-import { json } from './json-text.js';
+import { json } from './message.js';
 import type { RawMessage, Taking } from './inbox.js';
 import { Incoming, type Conversation } from './incoming.js';
 import { Intake } from './intake.js';

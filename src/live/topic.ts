@@ -1,4 +1,4 @@
-import { isThenable } from '../core/thenable.js';
+import { isThenable } from '../core/promises.js';
 import type { Broker, Member, Replay } from './broker.js';
 import { boundsOf, type ChannelDefinition, type Overflow } from './channel-definition.js';
 import type { Connection, Follower } from './connection.js';

@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js';
@@ -39,8 +38,7 @@ import {
 } from 'coequal';
 import { EventSource } from 'eventsource';
 import { buildSchema } from 'graphql';
-import { createClient } from 'graphql-ws';
-import { makeServer } from 'graphql-ws';
+import { createClient, makeServer } from 'graphql-ws';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { JSONRPCClient } from 'json-rpc-2.0';
 import * as decoding from 'lib0/decoding';

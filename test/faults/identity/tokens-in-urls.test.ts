@@ -1,7 +1,18 @@
 import { expect } from 'chai';
 import { inspect } from 'node:util';
-import { Body, Controller, Ctx, Get, HttpError, Rpc, Unguarded, UseMiddleware, WebSocket } from 'coequal';
-import type { Context, Next } from 'coequal';
+import {
+  Body,
+  type Context,
+  Controller,
+  Ctx,
+  Get,
+  HttpError,
+  type Next,
+  Rpc,
+  Unguarded,
+  UseMiddleware,
+  WebSocket,
+} from 'coequal';
 import { injectable, Lifecycle, scoped } from 'tsyringe';
 import { mistreated } from '../../support/canary.js';
 import { deferred } from '../../support/deferred.js';

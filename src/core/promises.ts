@@ -8,3 +8,18 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
 }
+
+/** Runs all works, one after the other. One that fails is reported, and the others still run. */
+export async function runAll(
+  works: readonly (() => unknown)[],
+  failed: (error: unknown) => void,
+): Promise<void> {
+  for (const work of works) {
+    try {
+      const result = work();
+      if (isThenable(result)) await result;
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 /**
  * Gives the values of a source to `emit`, one by one and at its pace. When `signal` aborts, the source is told
  * by its `return()` at once, even while it waits, and nothing more is taken from it.
@@ -58,4 +60,19 @@ export function untilStuck(work: Promise<unknown>, signal: AbortSignal): Promise
     else signal.addEventListener('abort', stopped, { once: true });
     work.then(over, over);
   });
+}
+
+/**
+ * A stream that an exchange has taken for its answer ends with the exchange, read or not, and what fails in it while
+ * nobody reads is no exception of the process: the exchange sees it when it reads.
+ */
+export function tended<T extends Readable>(exchange: { defer(work: () => unknown): void }, stream: T): T {
+  stream.on('error', ignore);
+  // Its iterator would wait for the next chunk before it lets go, and lets go of nothing that was not begun.
+  exchange.defer(() => void stream.destroy());
+  return stream;
+}
+
+function ignore(): void {
+  // Seen by who reads.
 }
