@@ -34,6 +34,7 @@ const FLOORS: Floor[] = [
       'core/shed-load',
       'core/proxy',
       'core/request',
+      'core/framed-response',
       'core/response',
       'core/pipeline',
       'core/strictness',

@@ -80,7 +80,7 @@ export class Context {
   get response(): ServerResponse {
     const response = this.#response;
     if (response instanceof ServerResponse) return response;
-    return (this.#response = responseOn(response, this.request));
+    return (this.#response = responseOn(response, this.request, this.environment.logger));
   }
 
   /** @internal The response, if anybody has asked for one. */

@@ -2,22 +2,32 @@ import type { ServerResponse } from 'node:http';
 
 /**
  * Takes the contradictions from the head of a response, whoever has set them: beside a Content-Length there is no
- * Transfer-Encoding (RFC 9112, section 6.2), and neither where there is no body (RFC 9110, section 8.6).
- * Gives the arguments of `writeHead` as they are to be.
+ * Transfer-Encoding (RFC 9112, section 6.2), and neither where there is no body (RFC 9110, section 8.6). A
+ * Transfer-Encoding ends with `chunked`, or nobody would know where the body ends, and is for HTTP/1.1 alone. Trailers
+ * come behind chunks only. Gives the arguments of `writeHead` as they are to be.
  */
 export function withoutConflict(response: ServerResponse, args: unknown[]): unknown[] {
   const coding = fieldOf(response, args, TRANSFER_ENCODING);
   const length = fieldOf(response, args, CONTENT_LENGTH);
-  if (coding === undefined && length === undefined) return args;
-  const [status] = args as [number];
-  const none = status === 204 || status === 304;
+  const trailer = fieldOf(response, args, TRAILER);
+  if (coding === undefined && length === undefined && trailer === undefined) return args;
+  const status = args[0] as number;
+  const { method, httpVersionMinor } = response.req;
+  const none = status < 200 || status === 204 || status === 304;
+  const canChunk = !none && httpVersionMinor > 0;
+  // A coding on top of `chunked` belongs to the bytes.
+  const isCoded = coding !== undefined && canChunk && CODED.test(coding);
+  const isCounted =
+    length !== undefined && DIGITS.test(length) && !isCoded && status >= 200 && status !== 204;
   let kept = args;
-  // A coding on top of `chunked` belongs to the bytes. That they are chunked Node decides for itself.
-  const wanted = coding !== undefined && length !== undefined && !/^chunked$/i.test(coding.trim());
-  if (coding !== undefined && (none || (length !== undefined && !wanted)))
+  if (coding !== undefined && !isCoded) {
     kept = without(response, kept, TRANSFER_ENCODING);
-  if (length !== undefined && (status === 204 || wanted || !DIGITS.test(length)))
-    kept = without(response, kept, CONTENT_LENGTH);
+    // Node takes the removal of the field for the wish to send no chunks.
+    if (canChunk && !isCounted) response.setHeader(TRANSFER_ENCODING, 'chunked');
+  }
+  if (length !== undefined && !isCounted) kept = without(response, kept, CONTENT_LENGTH);
+  if (trailer !== undefined && (isCounted || !canChunk || method === 'HEAD'))
+    kept = without(response, kept, TRAILER);
   return kept;
 }
 
@@ -37,6 +47,9 @@ export function hopByHop(connection: string | null | undefined): ReadonlySet<str
 
 const TRANSFER_ENCODING = 'transfer-encoding';
 const CONTENT_LENGTH = 'content-length';
+const TRAILER = 'trailer';
+/** Codings of which the last, and no other, is `chunked`. */
+const CODED = /^(?:(?!chunked\b)[!#$%&'*+.^`|~\w-]+[\t ]*,[\t ]*)+chunked$/i;
 const DIGITS = /^\d{1,15}$/;
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -51,30 +64,35 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** A field of the head: what `writeHead` is given wins over what was set. */
+/** A field of the head: what `writeHead` is given wins over what was set. One that is given twice is both, in one list. */
 function fieldOf(response: ServerResponse, args: unknown[], name: string): string | undefined {
-  const value = valueOf(response, args, name);
-  return value === undefined || value === null ? undefined : [value as string | string[]].flat().join(', ');
+  const value = givenIn(args.at(-1), name) ?? response.getHeader(name);
+  return value === undefined || value === null
+    ? undefined
+    : [value as string | string[]].flat(Infinity).join(', ');
 }
 
-function valueOf(response: ServerResponse, args: unknown[], name: string): unknown {
-  const fields = args.at(-1);
-  if (typeof fields === 'object' && fields !== null) {
-    if (Array.isArray(fields)) {
-      for (let i = 0; i < fields.length; i++) {
-        const entry: unknown = fields[i];
-        if (Array.isArray(entry)) {
-          if (String(entry[0]).toLowerCase() === name) return entry[1];
-        } else if (i % 2 === 0 && String(entry).toLowerCase() === name) return fields[i + 1];
-      }
-    } else {
-      for (const key in fields) {
-        if (key.length === name.length && key.toLowerCase() === name)
-          return (fields as Record<string, unknown>)[key];
-      }
+/** What the last argument of `writeHead` gives of a field: a record, a list of pairs, or names and values by turns. */
+function givenIn(fields: unknown, name: string): unknown {
+  if (typeof fields !== 'object' || fields === null) return undefined;
+  let given: unknown;
+  const add = (value: unknown): void => {
+    given = given === undefined ? value : [given, value];
+  };
+  if (!Array.isArray(fields)) {
+    for (const key in fields) {
+      if (key.length === name.length && key.toLowerCase() === name)
+        add((fields as Record<string, unknown>)[key]);
     }
+    return given;
   }
-  return response.getHeader(name);
+  for (let i = 0; i < fields.length; i++) {
+    const entry: unknown = fields[i];
+    if (Array.isArray(entry)) {
+      if (String(entry[0]).toLowerCase() === name) add(entry[1]);
+    } else if (i % 2 === 0 && String(entry).toLowerCase() === name) add(fields[i + 1]);
+  }
+  return given;
 }
 
 /** Takes a field from the head, wherever it was given. */

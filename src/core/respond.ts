@@ -85,7 +85,9 @@ const DESCRIPTIVE = [
 /** Of a HEAD that was passed on, the length of what GET would give may be unknown. */
 function empty(ctx: Context, forwarded = false): void {
   const status = ctx.explicitStatus || 204;
-  if (isBodiless(status) || (forwarded && ctx.method === 'HEAD')) ctx.response.writeHead(status);
+  // Only a 205 says by a length that it has none.
+  const isSilent = isBodiless(status) && status !== 205;
+  if (isSilent || (forwarded && ctx.method === 'HEAD')) ctx.response.writeHead(status);
   else ctx.response.writeHead(status, { 'content-length': '0' });
   ctx.response.end();
 }
@@ -116,7 +118,8 @@ function stream(ctx: Context, values: AsyncIterator<unknown>, type: string | und
   if (isBodiless(status) || ctx.request.method === 'HEAD') {
     if (type !== undefined && !isBodiless(status) && !response.hasHeader('content-type'))
       response.setHeader('content-type', type);
-    response.writeHead(status).end();
+    if (status === 205) empty(ctx);
+    else response.writeHead(status).end();
     ctx.environment.pending((async () => values.return?.())());
     return;
   }
@@ -209,7 +212,7 @@ export function discard(ctx: Context): void {
   else if (content instanceof ReadableStream && !content.locked) ctx.environment.pending(content.cancel());
 }
 
-/** Responses without a body, and without what would describe one (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). */
+/** Responses that have no body, whatever there is to send (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). */
 function isBodiless(status: number): boolean {
-  return status === 204 || status === 304;
+  return status === 204 || status === 205 || status === 304;
 }

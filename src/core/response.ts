@@ -1,6 +1,6 @@
 import { ServerResponse, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { declaredLength, withoutConflict } from './framing.js';
+import { FramedResponse } from './framed-response.js';
 import type { Logger } from './logger.js';
 import { hangUp } from './hang-up.js';
 import { SENT } from './upgrade-response.js';
@@ -26,16 +26,8 @@ const FRAMING: ReadonlySet<string> = new Set([
  *
  * Public means only: `createServer` takes the class, the connection is written to, and `finish` has the server go on.
  */
-export class Response<R extends IncomingMessage = IncomingMessage> extends ServerResponse<R> {
+export class Response<R extends IncomingMessage = IncomingMessage> extends FramedResponse<R> {
   #whole = false;
-  /** How long the body is by its head; undefined where that is open, or there is no body. */
-  #declared: number | undefined = undefined;
-  #written = 0;
-
-  /** Told when the body is longer or shorter than its head has declared. The connection has been cut. */
-  protected mismatched(_declared: number, _length: number): void {
-    // An application logs it.
-  }
 
   /**
    * Sends a text in one write. False, and nothing is sent, where the answer has to go Node's way: the connection is
@@ -107,41 +99,10 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Serve
 
   override writeHead(...head: unknown[]): this {
     if (this.#whole) SENT.writeHead(this.statusCode);
-    const consistent = withoutConflict(this, head);
-    this.#declared = declaredLength(this, consistent);
-    return super.writeHead(...(consistent as [number]));
-  }
-
-  // A byte too many would be read as the beginning of the next response, and for one too few the client would wait.
-
-  override write(chunk: unknown, ...rest: unknown[]): boolean {
-    const open = !this.finished && !this.destroyed;
-    if (open && !this.headersSent && isChunk(chunk)) this.writeHead(this.statusCode);
-    if (this.#declared !== undefined && open && isChunk(chunk)) {
-      this.#written += sizeOf(chunk, rest[0]);
-      if (this.#written > this.#declared) return this.#cut(this.#declared);
-    }
-    return super.write(chunk as string, ...(rest as []));
-  }
-
-  override end(...args: unknown[]): this {
-    if (this.finished || this.destroyed || this.#whole) return super.end(...(args as []));
-    if (!this.headersSent && this.hasHeader('content-length')) this.writeHead(this.statusCode);
-    const [chunk, encoding] = args;
-    if (this.#declared !== undefined) {
-      if (isChunk(chunk)) this.#written += sizeOf(chunk, encoding);
-      if (this.#written !== this.#declared) {
-        this.#cut(this.#declared);
-        return this;
-      }
-    }
-    return super.end(...(args as []));
-  }
-
-  #cut(declared: number): false {
-    this.destroy();
-    this.mismatched(declared, this.#written);
-    return false;
+    // An interim response would leave the request without one: the next would be read as its own (RFC 9110, section 15.2).
+    if (Number(head[0]) < 200)
+      throw new RangeError(`the status of a response is 200 or more, not ${String(head[0])}`);
+    return super.writeHead(...head);
   }
 
   /**
@@ -187,21 +148,11 @@ export function writesPlainly(response: ServerResponse): boolean {
   return response.write === WRITE || response.write === ServerResponse.prototype.write;
 }
 
-function isChunk(chunk: unknown): chunk is string | Uint8Array {
-  return typeof chunk === 'string' || chunk instanceof Uint8Array;
-}
-
-function sizeOf(chunk: string | Uint8Array, encoding: unknown): number {
-  if (typeof chunk !== 'string') return chunk.byteLength;
-  return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
-}
-
-/** The class for one application's responses, which tells its log of those that were cut for their length. */
+/** The class for one application's responses, which writes to its log. */
 export function responseClass(logger: Logger): typeof Response {
   return class<R extends IncomingMessage> extends Response<R> {
-    protected override mismatched(declared: number, length: number): void {
-      const { method, url } = this.req;
-      logger.error({ method, url, declared, length }, 'a response differs from its Content-Length: cut');
+    protected override get logger(): Logger {
+      return logger;
     }
   };
 }

@@ -1,11 +1,13 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { FramedResponse } from './framed-response.js';
 import { hangUp } from './hang-up.js';
+import type { Logger } from './logger.js';
 
 /** A response on the socket of an upgrade, so that middleware and refusals are those of every request. */
-export function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse {
-  const response = new ServerResponse(request);
+export function responseOn(socket: Duplex, request: IncomingMessage, logger: Logger): ServerResponse {
+  const response = new UpgradeResponse(request, logger);
   response.shouldKeepAlive = false;
   response.assignSocket(socket as NetSocket);
   response.once('finish', () => {
@@ -15,6 +17,19 @@ export function responseOn(socket: Duplex, request: IncomingMessage): ServerResp
     hangUp(socket);
   });
   return response;
+}
+
+class UpgradeResponse extends FramedResponse {
+  readonly #logger: Logger;
+
+  constructor(request: IncomingMessage, logger: Logger) {
+    super(request);
+    this.#logger = logger;
+  }
+
+  protected override get logger(): Logger {
+    return this.#logger;
+  }
 }
 
 /** Of all open sockets: what one of them does to its response must not reach the others. */

@@ -41,6 +41,8 @@ export class EventStream extends Connection {
     if (response.getHeaderNames().length === 0) {
       response.writeHead(status, FIELDS);
     } else {
+      // How long it gets nobody knows.
+      response.removeHeader('content-length');
       // Set by hand they are kept for as long as the stream is open: only where there are others.
       for (const [name, value] of Object.entries(FIELDS)) {
         if (name !== 'cache-control' || !response.hasHeader(name)) response.setHeader(name, value);

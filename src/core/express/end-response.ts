@@ -1,7 +1,8 @@
-import { ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import type { Context } from '../context.js';
+import { FramedResponse } from '../framed-response.js';
 import { responseOn } from '../upgrade-response.js';
 import { responses, type ExpressResponse } from './response.js';
 
@@ -26,7 +27,7 @@ export function reportLate(ctx: Context, response: ServerResponse, error: unknow
  */
 export function endResponse(ctx: Context): Promise<void> | undefined {
   const response = ctx.responseInUse;
-  if (response === undefined || response.end === ServerResponse.prototype.end) return undefined;
+  if (response === undefined || response.end === FramedResponse.prototype.end) return undefined;
   const { socket } = response;
   if (socket === null || response.headersSent) return undefined;
   const next = replacementOf(ctx, response, socket);
@@ -47,7 +48,7 @@ export function endResponse(ctx: Context): Promise<void> | undefined {
 function replacementOf(ctx: Context, response: ServerResponse, socket: Socket): ServerResponse {
   response.detachSocket(socket);
   response.assignSocket(new Writable({ write: (_chunk, _encoding, done) => done() }) as Socket);
-  const next = responseOn(socket, ctx.request);
+  const next = responseOn(socket, ctx.request, ctx.environment.logger);
   next.statusCode = response.statusCode;
   next.setHeaders(fieldsOf(response));
   if (Object.hasOwn(response, 'locals')) {
