@@ -12,8 +12,25 @@ import {
   type ValidatorOptions,
 } from 'class-validator';
 import { convertTo, InvalidInput } from './core/convert.js';
+import { checkOptionsOf, isObject, SWITCH, TEXTS, type Checks } from './core/option-checks.js';
 import type { Class } from './core/injection.js';
 import type { Validated, Validator } from './core/validator.js';
+
+const OPTIONS: Checks<ValidatorOptions> = {
+  enableDebugMessages: SWITCH,
+  skipUndefinedProperties: SWITCH,
+  skipNullProperties: SWITCH,
+  skipMissingProperties: SWITCH,
+  whitelist: SWITCH,
+  forbidNonWhitelisted: SWITCH,
+  groups: TEXTS,
+  always: SWITCH,
+  strictGroups: SWITCH,
+  dismissDefaultMessages: SWITCH,
+  validationError: ['an object', isObject],
+  forbidUnknownValues: SWITCH,
+  stopAtFirstError: SWITCH,
+};
 
 /**
  * Validates inputs declared as classes by the decorators of class-validator, and makes instances of them by
@@ -26,6 +43,7 @@ import type { Validated, Validator } from './core/validator.js';
  * What a `@Transform()` of yours throws is your error: an `HttpError` is the response, anything else a 500.
  */
 export function classValidator(options: ValidatorOptions = {}): Validator {
+  checkOptionsOf(options, OPTIONS, 'classValidator');
   const settings: ValidatorOptions = {
     whitelist: true,
     forbidUnknownValues: true,

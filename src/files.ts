@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { receivedTarget } from './core/canonical-path.js';
 import type { Middleware } from './core/compose.js';
 import { HttpError } from './core/errors.js';
+import { checkOptionsOf, COUNT, SWITCH, TEXT, type Checks } from './core/option-checks.js';
 
 export interface FilesOptions {
   /** Where in the paths the folder stands: `'/assets'`. By default at the root. */
@@ -16,6 +17,13 @@ export interface FilesOptions {
   immutable?: boolean;
 }
 
+const OPTIONS: Checks<FilesOptions> = {
+  prefix: TEXT,
+  index: ["a name such as 'index.html', or false", (value) => typeof value === 'string' || value === false],
+  maxAge: ['a number of seconds', COUNT[1]],
+  immutable: SWITCH,
+};
+
 /**
  * Serves the files of a folder: `GET` and `HEAD`, with `ETag`, `Last-Modified`, conditions and ranges (RFC 9110).
  * What is no file of the folder goes on to what comes next, and so do names that begin with a dot.
@@ -24,6 +32,7 @@ export interface FilesOptions {
  * @throws HttpError 412 or 416 for a condition or a range that does not hold.
  */
 export function files(root: string | URL, options: FilesOptions = {}): Middleware {
+  checkOptionsOf(options, OPTIONS, 'files');
   const { prefix = '', index = 'index.html', maxAge = 0, immutable = false } = options;
   const mount = prefixOf(prefix);
   const settings: send.SendOptions = {

@@ -16,7 +16,7 @@ import type { Environment } from './environment.js';
 import { explain } from './explain.js';
 import { Injection } from './injection.js';
 import { linkOf } from './links.js';
-import { checkListenOptions, checkOptions, type AppOptions } from './options.js';
+import { checkCloseOptions, checkListenOptions, checkOptions, type AppOptions } from './options.js';
 import { ownProcess } from './own-process.js';
 import { Request } from './request.js';
 import { responseClass, type Response } from './response.js';
@@ -223,7 +223,13 @@ export class App {
    * streams end, deferred work and `onClose()` run, and the container is disposed. Over within the grace; a second call waits
    * for the first.
    */
-  close({ grace = 10_000 }: CloseOptions = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      checkCloseOptions(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { grace = 10_000 } = options;
     return (this.#closing ??= this.#close(grace));
   }
 

@@ -106,13 +106,3 @@ const CLOSE_CODES = new Map([
 
 /** A limit of ours has refused an exchange: load that is shed, and no failure of the server. */
 export class LimitReached extends HttpError {}
-
-/** @throws ConfigurationError for the first option that is not known, naming those that are. */
-export function unknownKeys(given: object, known: ReadonlySet<string>, where: string): void {
-  for (const key of Object.keys(given)) {
-    if (known.has(key)) continue;
-    throw new ConfigurationError(
-      `${where}: there is no option \`${key}\`; there are ${[...known].join(', ')}`,
-    );
-  }
-}

@@ -7,8 +7,23 @@ import type { Class } from './injection.js';
 import type { RegisteredUser } from './register.js';
 import type { Logger } from './logger.js';
 import type { MiddlewareLike } from './compose.js';
-import { ConfigurationError, unknownKeys } from './errors.js';
+import { ConfigurationError } from './errors.js';
 import { LIMITS, TIMEOUTS, type Limits, type Timeouts } from './limits.js';
+import {
+  callback,
+  checkOptionsOf,
+  COUNT,
+  describe,
+  isFunction,
+  isObject,
+  OBJECT,
+  POSITIVE,
+  SWITCH,
+  TEXT,
+  withMethods,
+  type Check,
+  type Checks,
+} from './option-checks.js';
 import type { Validator } from './validator.js';
 import { originRule, type OriginPolicy } from './origins.js';
 
@@ -54,54 +69,72 @@ export interface AppOptions {
   perMessageDeflate?: boolean | PerMessageDeflateOptions;
 }
 
-const KNOWN: ReadonlySet<string> = new Set<keyof AppOptions>([
-  'controllers',
-  'middleware',
-  'container',
-  'logger',
-  'onError',
-  'validator',
-  'limits',
-  'timeouts',
-  'heartbeat',
-  'origins',
-  'trustProxy',
-  'perMessageDeflate',
-  'userId',
-  'broker',
-  'health',
-]);
+const APP: Checks<AppOptions> = {
+  controllers: undefined,
+  middleware: ['a list of middleware', Array.isArray],
+  container: ["a container of tsyringe's", isObject],
+  logger: undefined,
+  onError: callback('(error, ctx)'),
+  validator: [
+    'classValidator() from coequal/class-validator, or an object with validates(type) and validate(type, value, input)',
+    withMethods('', 'validates', 'validate')[1],
+  ],
+  limits: ['an object of limits', isObject],
+  timeouts: ['an object of times in milliseconds', isObject],
+  heartbeat: POSITIVE,
+  origins: undefined,
+  trustProxy: [
+    "the proxies to trust, by address, subnet, or 'loopback', 'linklocal' and 'uniquelocal'",
+    (value) =>
+      typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string')),
+  ],
+  userId: callback('(user)'),
+  broker: ['a broker, which carries messages between processes', withMethods('', 'publish', 'close')[1]],
+  health: SWITCH,
+  perMessageDeflate: [
+    "true, false or an object of ws's options",
+    (value) => typeof value === 'boolean' || isObject(value),
+  ],
+};
+
+const BITS: Check = [
+  'a number from 8 to 15, or a boolean',
+  (value) => typeof value === 'number' || typeof value === 'boolean',
+];
+
+const DEFLATE: Checks<PerMessageDeflateOptions> = {
+  serverNoContextTakeover: SWITCH,
+  clientNoContextTakeover: SWITCH,
+  serverMaxWindowBits: BITS,
+  clientMaxWindowBits: BITS,
+  zlibDeflateOptions: OBJECT,
+  zlibInflateOptions: OBJECT,
+  threshold: ['a number of bytes', COUNT[1]],
+  concurrencyLimit: POSITIVE,
+};
 
 /** Refuses options that are misspelt, so that a limit that was meant is not a limit that is missing. */
 export function checkOptions(options: AppOptions): void {
-  if (typeof options !== 'object' || options === null) {
+  if (!isObject(options)) {
     throw new ConfigurationError('createApp takes its options: createApp({ controllers: [...] })');
   }
-  unknownKeys(options, KNOWN, 'createApp');
-  unknownKeys(options.limits ?? {}, new Set(Object.keys(LIMITS)), 'createApp, limits');
-  unknownKeys(options.timeouts ?? {}, new Set(Object.keys(TIMEOUTS)), 'createApp, timeouts');
+  checkOptionsOf(options, APP, 'createApp');
   if (!Array.isArray(options.controllers)) {
     throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
   }
   checkControllers(options.controllers);
-  checkTypes(options);
+  checkOptionsOf(options.limits ?? {}, each(LIMITS, POSITIVE), 'createApp, limits');
+  checkOptionsOf(options.timeouts ?? {}, each(TIMEOUTS, POSITIVE), 'createApp, timeouts');
   checkLogger(options.logger);
   if (options.origins !== undefined) originRule(options.origins, 'createApp');
-  const { perMessageDeflate = false } = options;
-  if (
-    typeof perMessageDeflate !== 'boolean' &&
-    (typeof perMessageDeflate !== 'object' || perMessageDeflate === null)
-  ) {
-    throw new ConfigurationError(
-      "createApp: perMessageDeflate takes true, false or an object of ws's options",
-    );
+  const { perMessageDeflate } = options;
+  if (typeof perMessageDeflate === 'object') {
+    checkOptionsOf(perMessageDeflate, DEFLATE, 'createApp, perMessageDeflate');
   }
-  const { heartbeat = 1 } = options;
-  for (const [name, value] of Object.entries({ ...options.limits, ...options.timeouts, heartbeat })) {
-    if (typeof value !== 'number' || !(value > 0)) {
-      throw new ConfigurationError(`createApp: ${name} takes a positive number, not ${String(value)}`);
-    }
-  }
+}
+
+function each<T extends object>(names: T, check: Check): Checks<Partial<T>> {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, check])) as Checks<Partial<T>>;
 }
 
 /** Refuses gaps, most often left by circular imports, and what stands in the list twice. */
@@ -126,37 +159,6 @@ function checkControllers(controllers: readonly unknown[]): void {
   }
 }
 
-const TYPES: Partial<Record<keyof AppOptions, readonly [takes: string, is: (value: unknown) => boolean]>> = {
-  middleware: ['a list of middleware', Array.isArray],
-  onError: ['a function (error, ctx)', isFunction],
-  validator: [
-    'classValidator() from coequal/class-validator, or an object with validates(type) and validate(type, value, input)',
-    (value) =>
-      isObject(value) &&
-      isFunction((value as Validator).validates) &&
-      isFunction((value as Validator).validate),
-  ],
-  userId: ['a function (user)', isFunction],
-  health: ['true or false', (value) => typeof value === 'boolean'],
-  limits: ['an object of limits', isObject],
-  timeouts: ['an object of times in milliseconds', isObject],
-  broker: ['a broker', isObject],
-  container: ["a container of tsyringe's", isObject],
-  trustProxy: [
-    "the proxies to trust, by address, subnet, or 'loopback', 'linklocal' and 'uniquelocal'",
-    (value) =>
-      typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'string')),
-  ],
-};
-
-function checkTypes(options: AppOptions): void {
-  for (const [name, [takes, is]] of Object.entries(TYPES)) {
-    const value = options[name as keyof AppOptions];
-    if (value === undefined || is(value)) continue;
-    throw new ConfigurationError(`createApp: ${name} takes ${takes}, not ${describe(value)}`);
-  }
-}
-
 function checkLogger(logger: unknown): void {
   if (logger === undefined || logger === false) return;
   const given = Object(logger) as Record<string, unknown>;
@@ -174,41 +176,34 @@ function checkLogger(logger: unknown): void {
   }
 }
 
-const LISTEN: ReadonlySet<string> = new Set(['port', 'host', 'signals']);
+interface Listen {
+  port?: unknown;
+  host?: unknown;
+  signals?: unknown;
+}
+
+const LISTEN: Checks<Listen> = {
+  port: [
+    'a whole number from 0 to 65535, Number(process.env.PORT) for example',
+    (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535,
+  ],
+  host: ['a name or an address', TEXT[1]],
+  signals: SWITCH,
+};
 
 /** @throws ConfigurationError for options of `listen()` that are unknown or of another type */
-export function checkListenOptions(options: { port?: unknown; host?: unknown; signals?: unknown }): void {
+export function checkListenOptions(options: Listen): void {
   if (!isObject(options)) {
     throw new ConfigurationError(
       `listen takes its options: listen({ port: 3000 }), not ${describe(options)}`,
     );
   }
-  unknownKeys(options, LISTEN, 'listen');
-  const { port = 0, host = '', signals = false } = options;
-  const wrong = (name: string, takes: string, value: unknown): never => {
-    throw new ConfigurationError(`listen: ${name} takes ${takes}, not ${describe(value)}`);
-  };
-  if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65_535) {
-    wrong('port', 'a whole number from 0 to 65535, Number(process.env.PORT) for example', port);
-  }
-  if (typeof host !== 'string') wrong('host', 'a name or an address', host);
-  if (typeof signals !== 'boolean') wrong('signals', 'true or false', signals);
+  checkOptionsOf(options, LISTEN, 'listen');
 }
 
-function isFunction(value: unknown): boolean {
-  return typeof value === 'function';
-}
+const CLOSE: Checks<{ grace?: unknown }> = { grace: ['a number of milliseconds', COUNT[1]] };
 
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
-}
-
-/** A value, as errors show it. */
-function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
-  if (typeof value === 'function') return `the function ${value.name || 'without a name'}`;
-  if (!isObject(value)) return String(value);
-  return Array.isArray(value)
-    ? 'a list'
-    : `an object of ${(value as object).constructor?.name ?? 'no class'}`;
+/** @throws ConfigurationError for options of `close()` that are unknown or of another type */
+export function checkCloseOptions(options: { grace?: unknown }): void {
+  checkOptionsOf(options, CLOSE, 'close');
 }

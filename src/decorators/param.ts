@@ -1,5 +1,15 @@
 import type { Context, Kind } from '../core/context.js';
+import { ConfigurationError } from '../core/errors.js';
 import { methodMetadata, type ParameterMetadata, type ParameterSite } from '../core/metadata.js';
+import {
+  callback,
+  checkOptionsOf,
+  describe,
+  oneOf,
+  SWITCH,
+  TEXT,
+  type Checks,
+} from '../core/option-checks.js';
 
 export interface ParamOptions<Args extends unknown[]> {
   /** The kinds in which the parameter has a meaning; elsewhere it is an error at start-up. All by default. */
@@ -16,6 +26,16 @@ export interface ParamOptions<Args extends unknown[]> {
   takes?: 'body' | 'socket' | 'connection';
 }
 
+const KIND = oneOf('http', 'sse', 'websocket');
+const OPTIONS: Checks<ParamOptions<never>> = {
+  kinds: [`a list of ${KIND[0]}`, (value) => Array.isArray(value) && value.every(KIND[1])],
+  input: SWITCH,
+  stable: SWITCH,
+  check: callback('(site, …args)'),
+  named: SWITCH,
+  takes: TEXT,
+};
+
 /** A decorator for parameters, with or without arguments. */
 export type Param<Args extends unknown[]> = (...args: Args) => ParameterDecorator;
 
@@ -28,6 +48,10 @@ export function param<Args extends unknown[] = []>(
   read: (ctx: Context, ...args: Args) => unknown,
   options: ParamOptions<Args> = {},
 ): Param<Args> {
+  checkOptionsOf(options, OPTIONS, `param('${name}')`);
+  if (typeof read !== 'function') {
+    throw new ConfigurationError(`param('${name}') takes a function (ctx, …args), not ${describe(read)}`);
+  }
   return (...args) =>
     (prototype, method, index) => {
       const metadata: ParameterMetadata = {

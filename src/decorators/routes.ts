@@ -1,4 +1,4 @@
-import { ConfigurationError, unknownKeys } from '../core/errors.js';
+import { ConfigurationError } from '../core/errors.js';
 import {
   classMetadata,
   methodMetadata,
@@ -9,23 +9,33 @@ import {
   type Verb,
   type WebSocketOptions,
 } from '../core/metadata.js';
+import {
+  callback,
+  checkOptionsOf,
+  POSITIVE,
+  SWITCH,
+  TEXT,
+  TEXTS,
+  withMethods,
+  type Checks,
+} from '../core/option-checks.js';
 
-const CONTROLLER: ReadonlySet<string> = new Set<keyof ControllerOptions>(['host']);
-const WEBSOCKET: ReadonlySet<string> = new Set<keyof WebSocketOptions>([
-  'protocols',
-  'codec',
-  'onError',
-  'origins',
-  'rate',
-]);
-const RPC: ReadonlySet<string> = new Set<keyof RpcOptions>(['concurrent']);
+const CONTROLLER: Checks<ControllerOptions> = { host: ["a host such as 'api.example.org'", TEXT[1]] };
+const WEBSOCKET: Checks<WebSocketOptions> = {
+  protocols: TEXTS,
+  codec: withMethods('a codec', 'encode', 'decode'),
+  onError: callback('(error, ctx)'),
+  origins: undefined,
+  rate: POSITIVE,
+};
+const RPC: Checks<RpcOptions> = { concurrent: SWITCH };
 
 /** Makes a class a controller: `path` stands before the paths of its methods. */
 export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
   checkPath('Controller', path);
-  unknownKeys(options, CONTROLLER, `@Controller('${path}')`);
   return (target, context?: unknown) => {
     refuseStandard('Controller', context);
+    checkOptionsOf(options, CONTROLLER, `${target.name}: @Controller('${path}')`);
     classMetadata(target).controller = { path, options };
   };
 }
@@ -48,14 +58,21 @@ export function Sse(path = ''): MethodDecorator {
 
 /** Opens a socket (RFC 6455) for requests that ask for the upgrade. */
 export function WebSocket(path = '', options: WebSocketOptions = {}): MethodDecorator {
-  unknownKeys(options, WEBSOCKET, `@WebSocket('${path}')`);
-  return route('WebSocket', { kind: 'websocket', path, options });
+  const decorate = route('WebSocket', { kind: 'websocket', path, options });
+  return (prototype, method, descriptor) => {
+    checkOptionsOf(options, WEBSOCKET, `${nameOf(prototype, method)}: @WebSocket('${path}')`);
+    decorate(prototype, method, descriptor);
+  };
 }
 
 /** Answers JSON-RPC 2.0 calls on the sockets of the class; the method's own name by default. */
 export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
-  unknownKeys(options, RPC, `@Rpc(${name === undefined ? '' : `'${name}'`})`);
   return (prototype, method) => {
+    checkOptionsOf(
+      options,
+      RPC,
+      `${nameOf(prototype, method)}: @Rpc(${name === undefined ? '' : `'${name}'`})`,
+    );
     methodMetadata(prototype, method, 'Rpc').routes.push({
       kind: 'rpc',
       name: name ?? String(method),
@@ -81,6 +98,11 @@ function route(decorator: string, metadata: Exclude<RouteMetadata, { kind: 'rpc'
   return (prototype, method) => {
     methodMetadata(prototype, method, decorator).routes.push(metadata);
   };
+}
+
+/** `Rooms.show`, as errors name a method. */
+function nameOf(prototype: object, method: string | symbol): string {
+  return `${prototype.constructor.name}.${String(method)}`;
 }
 
 /** Without its parentheses a decorator is given what it stands on, and other routers take lists of paths. */

@@ -1,4 +1,6 @@
-import { ConfigurationError, unknownKeys } from '../core/errors.js';
+import { isSchema } from '../core/convert.js';
+import { ConfigurationError } from '../core/errors.js';
+import { callback, checkOptionsOf, COUNT, isFunction, isObject, type Checks } from '../core/option-checks.js';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { RegisteredUser } from '../core/register.js';
 import { checkAuthorize, type Authorize, type AuthorizeClass } from './authorization.js';
@@ -43,13 +45,23 @@ export interface ChannelDefinition<T> {
   name(params: Readonly<Record<string, unknown>>): string;
 }
 
-const KNOWN: ReadonlySet<string> = new Set<keyof ChannelOptions<never>>([
-  'history',
-  'overflow',
-  'authorize',
-  'schema',
-  'presence',
-]);
+const OPTIONS: Checks<ChannelOptions<never>> = {
+  history: [
+    'a number of messages from 0, or bounds { messages, bytes, age }',
+    (value) => (typeof value === 'number' && value >= 0) || isObject(value),
+  ],
+  overflow: [
+    "'close', 'drop-oldest' or conflate(key)",
+    (value) =>
+      value === 'close' ||
+      value === 'drop-oldest' ||
+      (isObject(value) && isFunction((value as Conflate<never>).key)),
+  ],
+  authorize: undefined,
+  schema: ['a Standard Schema', isSchema],
+  presence: callback('(user)'),
+};
+const BOUNDS: Checks<HistoryBounds> = { messages: COUNT, bytes: COUNT, age: COUNT };
 
 /**
  * Declares a sort of channel, once, with its policies. Names are told apart by their template: an application takes one
@@ -66,7 +78,10 @@ export function defineChannel<T = unknown>(
       `defineChannel('${template}'): a template is a name such as 'rooms/:room', of words and parameters between single slashes`,
     );
   }
-  unknownKeys(options, KNOWN, `defineChannel('${template}')`);
+  checkOptionsOf(options, OPTIONS, `defineChannel('${template}')`);
+  if (isObject(options.history)) {
+    checkOptionsOf(options.history as HistoryBounds, BOUNDS, `defineChannel('${template}'), history`);
+  }
   if ('authorize' in options) checkAuthorize(options.authorize, template);
   const parameters = segments.filter(isParameter).map((segment) => segment.slice(1));
   const name = (params: Readonly<Record<string, unknown>>): string =>

@@ -1,7 +1,18 @@
 import type { Middleware, Next } from '../core/compose.js';
 import type { Context } from '../core/context.js';
 import type { SetCookie } from '../core/cookies.js';
-import { ConfigurationError, unknownKeys } from '../core/errors.js';
+import { ConfigurationError } from '../core/errors.js';
+import {
+  callback,
+  checkOptionsOf,
+  isObject,
+  oneOf,
+  POSITIVE,
+  SWITCH,
+  TEXT,
+  withMethods,
+  type Checks,
+} from '../core/option-checks.js';
 import { checkOrigin, originRule } from '../core/origins.js';
 import { Session } from './session.js';
 import { SessionManager } from './session-keeper.js';
@@ -25,14 +36,30 @@ export interface SessionOptions {
   sameOrigin?: boolean | readonly string[];
 }
 
-const KNOWN: ReadonlySet<string> = new Set<keyof SessionOptions>([
-  'store',
-  'cookie',
-  'idle',
-  'absolute',
-  'rolling',
-  'sameOrigin',
-]);
+const OPTIONS: Checks<SessionOptions> = {
+  store: withMethods('a store', 'get', 'set', 'delete'),
+  cookie: ['the options of its cookie', isObject],
+  idle: POSITIVE,
+  absolute: POSITIVE,
+  rolling: SWITCH,
+  sameOrigin: [
+    'true, false or a list of origins',
+    (value) => typeof value === 'boolean' || Array.isArray(value),
+  ],
+};
+const COOKIE: Checks<NonNullable<SessionOptions['cookie']>> = {
+  name: ['a name', (value) => typeof value === 'string' && value !== ''],
+  encode: callback('(text)'),
+  maxAge: ['a whole number of seconds', Number.isInteger],
+  expires: ['a Date', (value) => value instanceof Date],
+  domain: TEXT,
+  path: TEXT,
+  httpOnly: SWITCH,
+  secure: SWITCH,
+  partitioned: SWITCH,
+  priority: oneOf('low', 'medium', 'high'),
+  sameSite: oneOf('lax', 'strict', 'none', true, false),
+};
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const TOKEN = /^[\w-]{43}$/;
 
@@ -41,7 +68,8 @@ const TOKEN = /^[\w-]{43}$/;
  * @throws ConfigurationError for a `__Host-` cookie that browsers would drop
  */
 export function sessions(options: SessionOptions = {}): Middleware {
-  unknownKeys(options, KNOWN, 'sessions');
+  checkOptionsOf(options, OPTIONS, 'sessions');
+  checkOptionsOf(options.cookie ?? {}, COOKIE, 'sessions, cookie');
   const { store = new MemoryStore(), idle = 1_800_000, absolute = 43_200_000, rolling = true } = options;
   const { sameOrigin = true } = options;
   const listed = originRule(typeof sameOrigin === 'boolean' ? [] : sameOrigin, 'sessions: sameOrigin');

@@ -153,11 +153,18 @@ describe('a schema of a socket', () => {
 describe('an option that does not exist', () => {
   it('is refused where it is given, with those that exist', () => {
     const unknown = { orgins: [] } as object;
-    expect(() => WebSocket('/x', unknown)).to.throw(
-      /^@WebSocket\('\/x'\): there is no option `orgins`; .*origins/,
+    class Rest {
+      show() {}
+    }
+    expect(() => WebSocket('/x', unknown)(Rest.prototype, 'show', {})).to.throw(
+      /^Rest\.show: @WebSocket\('\/x'\): there is no option `orgins`; .*origins/,
     );
-    expect(() => Controller('/x', unknown)).to.throw(/^@Controller\('\/x'\): .*`orgins`; there are host/);
-    expect(() => Rpc('x', unknown)).to.throw(/^@Rpc\('x'\): .*`orgins`; there are concurrent/);
+    expect(() => Controller('/x', unknown)(Rest)).to.throw(
+      /^Rest: @Controller\('\/x'\): .*`orgins`; there are host/,
+    );
+    expect(() => Rpc('x', unknown)(Rest.prototype, 'show', {})).to.throw(
+      /^Rest\.show: @Rpc\('x'\): .*`orgins`; there are concurrent/,
+    );
     expect(() => defineChannel('x', unknown)).to.throw(
       /^defineChannel\('x'\): .*`orgins`; there are history/,
     );

@@ -1,6 +1,7 @@
 import type { Middleware } from '../compose.js';
 import type { Context } from '../context.js';
-import { Disconnected, HttpError } from '../errors.js';
+import { ConfigurationError, Disconnected, HttpError } from '../errors.js';
+import { describe } from '../option-checks.js';
 import { CallResponse } from './call-response.js';
 import { reportLate } from './end-response.js';
 import { requests, type ExpressRequest } from './request.js';
@@ -12,13 +13,29 @@ export type ExpressMiddleware = (request: never, response: never, next: (error?:
 /**
  * Runs Express middleware unchanged, on requests, event streams and upgrades alike. What it sets as `req.user`
  * and `req.session` is `ctx.user` and `ctx.session` afterwards; an answer that it sends ends the exchange.
+ *
+ * @throws ConfigurationError for what is no middleware, and for error middleware of four parameters
  */
 export function connect(middleware: ExpressMiddleware): Middleware {
+  checkMiddleware(middleware);
   const run = middleware as (request: object, response: object, next: (error?: unknown) => void) => unknown;
   const named = {
     [middleware.name || 'express']: (ctx: Context, next: () => Promise<void>) => pass(run, ctx, next),
   };
   return Object.values(named)[0] as Middleware;
+}
+
+function checkMiddleware(middleware: ExpressMiddleware): void {
+  if (typeof middleware !== 'function') {
+    throw new ConfigurationError(
+      `connect takes Express middleware (req, res, next), not ${describe(middleware)}: an import that is undefined ` +
+        'here is often circular, or a default export of a CommonJS package',
+    );
+  }
+  if (middleware.length !== 4) return;
+  throw new ConfigurationError(
+    `connect(${middleware.name}): error middleware (err, req, res, next) is not run: handle errors by createApp({ onError })`,
+  );
 }
 
 function pass(
