@@ -21,7 +21,8 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
         return ctx.outlet?.abandon();
       }
       ctx.environment.connections.mustBeOpen();
-      if (!alive || admission.revoked !== undefined) throw new HttpError(401, 'The session has ended');
+      ctx.environment.connections.mustNotBeRevoked(ctx);
+      if (!alive) throw new HttpError(401, 'The session has ended');
       open(admission);
     } catch (error) {
       admission.withdraw();

@@ -24,6 +24,8 @@ export class CallContext extends Context {
     super(kind, path, params, request, response, environment, search);
     this.#connection = connection;
     this.outlet = connection.outlet;
+    // The connection is known already, and a call may last as long as it does.
+    this.since = undefined;
     this.head = connection.head;
   }
 

@@ -28,14 +28,15 @@ export function createEnvironment(
   const limits = { ...LIMITS, ...options.limits };
   const carrier = broker ?? new LocalBroker(Date.now, limits.history);
   const shed = new ShedLoad(logger);
-  const connections = new Connections(heartbeat, carrier, limits);
+  const channels = new Channels(carrier, (err) => logger.error({ err }, 'a channel failed'), limits.value);
+  const connections = new Connections(heartbeat, carrier, limits, channels.topics);
   return {
     logger,
     limits,
     timeouts: { ...TIMEOUTS, ...options.timeouts },
     origins: originRule(origins, 'createApp'),
     broker: carrier,
-    channels: new Channels(carrier, (err) => logger.error({ err }, 'a channel failed'), limits.value),
+    channels,
     connections,
     get lastRevocation() {
       return connections.lastRevocation;

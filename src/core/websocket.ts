@@ -243,7 +243,11 @@ export class SocketRoute implements Conversation<Socket> {
     }
     if (value === undefined) return;
     if (value instanceof Channel) {
-      value.subscribe(socket);
+      try {
+        value.subscribe(socket);
+      } catch (error) {
+        this.#fail(socket, error);
+      }
       return;
     }
     if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {

@@ -49,7 +49,7 @@ export interface Broker {
   leave(topic: string, member: Member): boolean | Promise<boolean>;
   /** Each member once, with the information of the latest connection that is still there. */
   members(topic: string): Member[] | Promise<Member[]>;
-  /** Ends the connections of a user or a session, in all processes. */
+  /** Ends the connections that the target names, in all processes. */
   revoke(target: RevokeTarget, reason: string): void | Promise<void>;
   onRevoke(listener: (target: RevokeTarget, reason: string) => void): void;
   close(): void | Promise<void>;

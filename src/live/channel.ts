@@ -1,4 +1,5 @@
 import type { Context } from '../core/context.js';
+import { HttpError } from '../core/errors.js';
 import { Subscribable } from '../core/open-connection.js';
 import { isThenable } from '../core/promises.js';
 import { valuePublished } from '../core/tracing.js';
@@ -13,6 +14,8 @@ import { presenceTopic, type Topics } from './topic.js';
 export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
   readonly #topics: Topics;
   readonly #bounds: HistoryBounds | undefined;
+  /** When an exchange was given it: what has revoked the channel since then holds for it. */
+  readonly #given: number;
 
   /** @internal */
   constructor(
@@ -26,6 +29,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     super();
     this.#topics = topics;
     this.#bounds = boundsOf(definition.options.history);
+    this.#given = topics.revoked.now;
   }
 
   /** How many read the channel in this process. */
@@ -46,8 +50,12 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     this.#topics.publish(this.name, messageOf(value), this.#bounds);
   }
 
-  /** The connection reads the channel from now on: what it missed, then what comes. Call the result to end it. */
+  /**
+   * The connection reads the channel from now on: what it missed, then what comes. Call the result to end it.
+   * @throws HttpError 401 where the channel was revoked since `@Channel` gave it
+   */
   subscribe(connection: Connection): () => void {
+    this.#mayBeRead();
     const end = this.#topics.subscribe(this.name, this.definition, connection);
     // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
     const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
@@ -56,10 +64,12 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     return connection.admittedBy(admit, end);
   }
 
-  /** What the channel has kept, oldest first. */
+  /** What the channel has kept, oldest first. @throws HttpError 401 where it was revoked since `@Channel` gave it */
   async history(): Promise<T[]> {
+    this.#mayBeRead();
     if (this.#bounds === undefined) return [];
     const { messages } = await this.#topics.broker.replay(this.name, undefined, this.#bounds);
+    this.#mayBeRead();
     return messages.map(({ value }) => value as T);
   }
 
@@ -77,19 +87,28 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
 
   /** Users who read the channel, each once; empty unless the definition has a `presence`. */
   async members(): Promise<Member[]> {
+    this.#mayBeRead();
     return await this.#topics.broker.members(presenceTopic(this.name));
   }
 
   /** Who comes and goes: `join` and `leave` events, after a `present` event that lists who is there. */
   get presence(): Presence {
+    this.#mayBeRead();
     return new Presence(this.name, this.#topics);
   }
 
   /** Reads the channel in the server, from the moment that this is called. */
   [Symbol.asyncIterator](): AsyncIterator<T, void> {
+    this.#mayBeRead();
     const feed = this.#topics.open(this.name, this.definition).feed();
-    if (this.exchange !== undefined) feed.endWith(this.exchange.signal);
+    if (this.exchange !== undefined) feed.endWith(this.exchange);
     return feed as AsyncIterator<T, void>;
+  }
+
+  /** Code in the server reads for itself; an exchange was admitted at a time, and to what was not revoked since. */
+  #mayBeRead(): void {
+    if (this.exchange === undefined || !this.#topics.revoked.isRevoked(this.name, this.#given)) return;
+    throw new HttpError(401, 'The channel was revoked');
   }
 }
 

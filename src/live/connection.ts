@@ -86,6 +86,11 @@ export abstract class Connection {
     return (this.#id ??= randomUUID());
   }
 
+  /** @internal The id, if anybody has asked for it: nobody else can know it. */
+  get knownId(): string | undefined {
+    return this.#id;
+  }
+
   /** When it was opened, in milliseconds of the epoch. */
   get opened(): number {
     return BEGAN + this.#opened;
@@ -254,7 +259,7 @@ export abstract class Connection {
       for (const admit of this.#admitted?.values() ?? []) await admit(fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's");
-      if (context.environment.connections.isRevoked(fresh)) throw new HttpError(401, 'The session has ended');
+      context.environment.connections.mustNotBeRevoked(fresh);
     } catch (error) {
       const refusal = known(error);
       this.close(refusal ? closeCode(refusal) : 1011, 'the credentials were refused');

@@ -3,11 +3,12 @@ import { HttpError, LimitReached } from '../core/errors.js';
 import type { Limits } from '../core/limits.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
 import { closeReason } from './close-reason.js';
-import type { Connection } from './connection.js';
+import { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { messageOf } from './message.js';
 import { Publication } from './publication.js';
-import { Revocation, type RevokeTarget } from './revocations.js';
+import { Revocation, targetOf, type Revocable, type RevokeTarget } from './revocations.js';
+import type { Topics } from './topic.js';
 import { Session } from './session.js';
 import { mustBeId, type UserId } from './user-id.js';
 
@@ -31,8 +32,6 @@ interface RevocationCarrier {
 export interface Admission {
   /** Ends the admission, where the connection does not open after all. */
   withdraw(): void;
-  /** Why it is not to open: its session or user was revoked while it was decided. */
-  revoked: string | undefined;
 }
 
 /** What is open, of both kinds: who is connected, as whom, and how to reach and to end them. Injectable. */
@@ -44,7 +43,7 @@ export class Connections implements Iterable<Connection> {
   /** Over, and not gone yet: their readers take nothing, the farewell included. */
   readonly #lingering = new Set<Connection>();
   #entries = 0;
-  #lastRevocation = new Revocation(undefined);
+  #lastRevocation = new Revocation(undefined, '');
   #draining = false;
 
   /** @internal */
@@ -52,6 +51,7 @@ export class Connections implements Iterable<Connection> {
     private readonly heartbeat: Heartbeat,
     private readonly broker: RevocationCarrier,
     private readonly limits: Limits,
+    private readonly topics: Topics,
   ) {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));
   }
@@ -67,7 +67,7 @@ export class Connections implements Iterable<Connection> {
 
   /** The connection with an id. */
   get(id: string): Connection | undefined {
-    for (const connection of this.#open.keys()) if (connection.id === id) return connection;
+    for (const connection of this.#open.keys()) if (connection.knownId === id) return connection;
     return undefined;
   }
 
@@ -92,11 +92,15 @@ export class Connections implements Iterable<Connection> {
   }
 
   /**
-   * Ends the connections of a user or of a session, in all processes: 3000 for sockets, an `end` event for streams;
-   * streamed responses are cut. What is about to open is refused with 401; who asks afterwards is decided anew.
+   * Ends the connections of a user or of a session, one connection, or those that read a channel, in all processes: 3000
+   * for sockets, an `end` event for streams; streamed responses are cut. What is about to open is refused with 401; who
+   * asks afterwards is decided anew. Whoever was given the channel by `@Channel` before may no longer read it: 401.
+   *
+   * @param reason what the clients are told: as much of it as the 123 bytes of a close frame hold
+   * @throws TypeError for a target that names nothing, or several things
    */
-  async revoke(target: { user: UserId } | { session: string }, reason = 'revoked'): Promise<void> {
-    await this.broker.revoke('user' in target ? { user: mustBeId(target.user) } : target, reason);
+  async revoke(target: Revocable, reason = 'revoked'): Promise<void> {
+    await this.broker.revoke(targetOf(target), reason);
   }
 
   /** @internal What an exchange holds while it may still open. */
@@ -104,9 +108,17 @@ export class Connections implements Iterable<Connection> {
     return this.#lastRevocation;
   }
 
-  /** @internal Whether the user or the session of an exchange was revoked since the exchange began. */
-  isRevoked(ctx: Context): boolean {
-    return revokedSince(ctx, ctx.environment.userId(ctx), sessionOf(ctx)?.id);
+  /** @internal What has revoked an exchange since it began, if anything has. */
+  revocationOf(ctx: Context): Revocation | undefined {
+    const { since, outlet } = ctx;
+    if (!(since instanceof Revocation) || since.next === undefined) return undefined;
+    const connection = outlet instanceof Connection ? outlet.knownId : undefined;
+    return since.firstSince({ user: ctx.environment.userId(ctx), session: sessionOf(ctx)?.id, connection });
+  }
+
+  /** @internal @throws HttpError 401 for an exchange that was revoked since it began. */
+  mustNotBeRevoked(ctx: Context): void {
+    if (this.revocationOf(ctx) !== undefined) throw new HttpError(401, 'The session has ended');
   }
 
   /**
@@ -119,8 +131,7 @@ export class Connections implements Iterable<Connection> {
     const user = ctx.environment.userId(ctx);
     if (user === undefined) ctx.environment.reportUnnamed(ctx);
     const session = sessionOf(ctx);
-    if (revokedSince(ctx, user, session?.id)) throw new HttpError(401, 'The session has ended');
-    ctx.since = undefined;
+    this.mustNotBeRevoked(ctx);
     if (this.#entries >= connections) throw tooMany(503, 'Too many connections are open');
     const ofUser = user === undefined ? 0 : (this.#byUser.get(user)?.size ?? 0);
     if (ofUser >= connectionsPerUser) throw tooMany(429, 'The user has too many connections open');
@@ -157,11 +168,14 @@ export class Connections implements Iterable<Connection> {
     entry.spoke = this.heartbeat.add(connection);
     connection.entry = entry;
     this.#open.add(connection);
-    const { deadline, environment } = connection.context;
+    const { context } = connection;
+    const { deadline, environment } = context;
     environment.counters.opened++;
     if (connectionOpened.hasSubscribers) connectionOpened.publish({ connection });
     if (deadline !== undefined) connection.expires(deadline);
-    if (entry.revoked !== undefined) connection.close(3000, entry.revoked);
+    const revocation = this.revocationOf(context);
+    context.since = undefined;
+    if (revocation !== undefined) connection.close(3000, revocation.reason);
   }
 
   /** @internal The connection is over before its peer has gone. */
@@ -208,20 +222,23 @@ export class Connections implements Iterable<Connection> {
   }
 
   #revoked(target: RevokeTarget, reason: string): void {
-    const revocation = new Revocation(target);
+    const told = closeReason(reason);
+    if ('channel' in target) return this.topics.revoke(target.channel, told);
+    const revocation = new Revocation(target, told);
     this.#lastRevocation.next = revocation;
     this.#lastRevocation = revocation;
+    for (const connection of this.#named(target)) connection.close(3000, told);
+  }
+
+  #named(target: Exclude<RevokeTarget, { channel: string }>): Connection[] {
+    if ('connection' in target) return [this.get(target.connection) ?? []].flat();
     const entries = 'user' in target ? this.#byUser.get(target.user) : this.#bySession.get(target.session);
-    for (const entry of Array.from(entries ?? [])) {
-      entry.revoked = closeReason(reason);
-      entry.connection?.close(3000, entry.revoked);
-    }
+    return [...(entries ?? [])].flatMap(({ connection }) => connection ?? []);
   }
 }
 
 class Entry implements Admission {
   connection: Connection | undefined = undefined;
-  revoked: string | undefined = undefined;
   /** Where its heart beats. */
   spoke: Set<Connection> | undefined = undefined;
   /** Ends the watch over its session: the connection ends when the session does, used or not. */
@@ -269,9 +286,4 @@ function take(index: Map<string, Set<Entry>>, key: string | undefined, entry: En
 
 function tooMany(status: 429 | 503, detail: string): HttpError {
   return new LimitReached(status, detail, { headers: { 'retry-after': '5' } });
-}
-
-/** Whether a user or a session was revoked since the exchange began. */
-function revokedSince({ since }: Context, user: string | undefined, session: string | undefined): boolean {
-  return (since as Revocation | undefined)?.hasSince(user, session) === true;
 }

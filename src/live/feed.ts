@@ -1,4 +1,7 @@
+import type { Context } from '../core/context.js';
+import { HttpError } from '../core/errors.js';
 import type { Overflow } from './channel-definition.js';
+import { Connection } from './connection.js';
 import type { Publication } from './publication.js';
 import type { Source, Subscriber } from './subscription.js';
 
@@ -10,21 +13,36 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
   readonly #held = new Map<unknown, T>();
   #serial = 0;
   #ended = false;
+  #exchange: Context | undefined = undefined;
   #unbind: (() => void) | undefined = undefined;
-  #overrun = false;
-  #waiter: ((result: IteratorResult<T, void>) => void) | undefined = undefined;
+  /** What it fails with, once what it holds was taken. */
+  #failure: Error | undefined = undefined;
+  #waiter: ((result: IteratorResult<T, void> | Promise<never>) => void) | undefined = undefined;
 
   constructor(
     private readonly source: Source,
     private readonly overflow: Overflow<T>,
   ) {}
 
-  /** Ends with what it belongs to, also while it waits. */
-  endWith(signal: AbortSignal): void {
+  /** Ends with its exchange, also while it waits. */
+  endWith(exchange: Context): void {
+    this.#exchange = exchange;
+    const { signal } = exchange;
     const end = (): void => void this.return();
     if (signal.aborted) return end();
     signal.addEventListener('abort', end, { once: true });
     this.#unbind = () => signal.removeEventListener('abort', end);
+  }
+
+  /** Its channel was revoked. A loop of the server's own goes on. */
+  revoke(reason: string): void {
+    if (this.#exchange === undefined) return;
+    const { outlet } = this.#exchange;
+    // It ends with its connection, which tells its client.
+    if (outlet instanceof Connection) return outlet.close(3000, reason);
+    this.#held.clear();
+    this.#fail(new HttpError(401, 'The channel was revoked'));
+    outlet?.abandon();
   }
 
   deliver(publication: Publication): void {
@@ -40,9 +58,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     this.#held.set(key, value);
     if (this.#held.size <= CAPACITY) return;
     if (this.overflow === 'close') {
-      this.#overrun = true;
-      this.#end();
-      return;
+      return this.#fail(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
     }
     this.#held.delete(this.#held.keys().next().value);
     this.source.skipped(1, 0);
@@ -53,9 +69,10 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
       this.#held.delete(key);
       return Promise.resolve({ done: false, value });
     }
-    if (this.#overrun) {
-      this.#overrun = false;
-      return Promise.reject(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
+    const failure = this.#failure;
+    if (failure !== undefined) {
+      this.#failure = undefined;
+      return Promise.reject(failure);
     }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve) => {
@@ -77,6 +94,14 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
       publication.failure ??= { error };
       return publication;
     }
+  }
+
+  #fail(error: Error): void {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    if (waiter === undefined) this.#failure = error;
+    else waiter(Promise.reject(error));
+    this.#end();
   }
 
   #end(): void {

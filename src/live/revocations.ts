@@ -1,5 +1,49 @@
-/** Whose connections are to end. */
-export type RevokeTarget = { user: string } | { session: string };
+import { mustBeId, type UserId } from './user-id.js';
+
+/** Which connections are to end: those of a user or a session, one by its id, or those that read a channel, by its name. */
+export type RevokeTarget =
+  { user: string } | { session: string } | { connection: string } | { channel: string };
+
+/** What can be revoked: one of these. */
+export type Revocable =
+  | { user: UserId }
+  | { session: string }
+  /** A connection, or its id. */
+  | { connection: string | { readonly id: string } }
+  /** A channel, or its name. */
+  | { channel: string | { readonly name: string } };
+
+/** A target as it is told to all processes. @throws TypeError for one that names nothing, or several things */
+export function targetOf(target: Revocable): RevokeTarget {
+  if (Object.keys(target).length !== 1) throw nothing();
+  if ('user' in target) return { user: mustBeId(target.user) };
+  if ('session' in target) return { session: mustBeText(target.session) };
+  if ('connection' in target) {
+    const { connection } = target;
+    return { connection: mustBeText(typeof connection === 'object' ? connection.id : connection) };
+  }
+  const { channel } = target;
+  return { channel: mustBeText(typeof channel === 'object' ? channel.name : channel) };
+}
+
+function mustBeText(text: unknown): string {
+  if (typeof text === 'string' && text !== '') return text;
+  throw nothing();
+}
+
+function nothing(): TypeError {
+  return new TypeError(
+    'revoke: give one of { user }, { session }, { connection } and { channel }, and what it names',
+  );
+}
+
+/** What a revocation may name of an exchange that is about to open. */
+export interface Names {
+  readonly user: string | undefined;
+  readonly session: string | undefined;
+  /** Its connection's id, where anybody has been told of it. */
+  readonly connection: string | undefined;
+}
 
 /**
  * One revocation, and those that follow it. An exchange that has not opened yet holds the last one before it began, so
@@ -8,16 +52,56 @@ export type RevokeTarget = { user: string } | { session: string };
 export class Revocation {
   next: Revocation | undefined = undefined;
 
-  constructor(private readonly target: RevokeTarget | undefined) {}
+  constructor(
+    private readonly target: RevokeTarget | undefined,
+    readonly reason: string,
+  ) {}
 
-  /** Whether a revocation after this one is meant for a user or a session. */
-  hasSince(user: string | undefined, session: string | undefined): boolean {
-    for (let one = this.next; one !== undefined; one = one.next) {
-      const { target } = one;
-      if (target === undefined) continue;
-      if ('user' in target ? target.user === user : 'session' in target && target.session === session)
-        return true;
+  /** The first revocation after this one that is meant for an exchange. */
+  firstSince(exchange: Names): Revocation | undefined {
+    let one = this.next;
+    while (one !== undefined && !one.#names(exchange)) one = one.next;
+    return one;
+  }
+
+  #names({ user, session, connection }: Names): boolean {
+    const { target } = this;
+    if (target === undefined) return false;
+    if ('user' in target) return target.user === user;
+    if ('session' in target) return target.session === session;
+    return 'connection' in target && target.connection === connection;
+  }
+}
+
+/** How many names of channels are remembered as revoked. */
+const REMEMBERED = 1_000;
+
+/** Which channels were revoked, and when: what was admitted to one before is not to read it afterwards. */
+export class RevokedChannels {
+  #count = 0;
+  /** The latest revocation of each channel, by their order. */
+  readonly #latest = new Map<string, number>();
+  /** The latest that is no longer remembered by name: it may have been of any channel. */
+  #forgotten = 0;
+
+  /** The moment, as `isRevoked` takes it. */
+  get now(): number {
+    return this.#count;
+  }
+
+  add(name: string): void {
+    this.#latest.delete(name);
+    this.#latest.set(name, ++this.#count);
+    if (this.#latest.size <= REMEMBERED) return;
+    for (const [oldest, moment] of this.#latest) {
+      this.#latest.delete(oldest);
+      this.#forgotten = moment;
+      break;
     }
-    return false;
+  }
+
+  /** Whether a channel has been revoked since a moment. Where that is no longer known it has. */
+  isRevoked(name: string, since: number): boolean {
+    return since < this.#count && (since < this.#forgotten || (this.#latest.get(name) ?? 0) > since);
   }
 }

@@ -7,6 +7,7 @@ import type { HistoryBounds } from './history.js';
 import { tooLarge } from './frame.js';
 import { Message } from './message.js';
 import { Publication } from './publication.js';
+import { RevokedChannels } from './revocations.js';
 import { Subscription, type Source, type Subscriber } from './subscription.js';
 
 /** What channels count, for operators. */
@@ -19,6 +20,7 @@ export interface ChannelCounters {
 /** The channels that somebody in this process reads: others cost nothing here. */
 export class Topics {
   readonly counters: ChannelCounters = { published: 0, dropped: 0, conflated: 0 };
+  readonly revoked = new RevokedChannels();
   readonly #topics = new Map<string, Topic>();
   /** What is being published now, so that its publisher is told of what fails with it. */
   #publishing: { failure: { error: unknown } | undefined } | undefined = undefined;
@@ -81,6 +83,12 @@ export class Topics {
   failed(failure: { error: unknown }): void {
     if (this.#publishing === undefined) this.report(failure.error);
     else this.#publishing.failure ??= failure;
+  }
+
+  /** Ends the connections that read a channel, or who is on it. */
+  revoke(name: string, reason: string): void {
+    this.revoked.add(name);
+    for (const topic of [name, presenceTopic(name)]) this.#topics.get(topic)?.revoke(reason);
   }
 
   close(name: string): void {
@@ -196,14 +204,21 @@ export class Topic implements Source, Follower {
     return feed;
   }
 
+  /** Ends the connections that read the channel. */
+  revoke(reason: string): void {
+    for (const subscriber of Array.from(this.#subscribers)) {
+      if (subscriber instanceof Feed) subscriber.revoke(reason);
+      else connectionOf(subscriber).close(3000, reason);
+    }
+  }
+
   /** A plain reader is over. */
   closed(connection: Connection): void {
     this.remove(connection);
   }
 
   remove(subscriber: Subscriber): void {
-    const connection =
-      subscriber instanceof Subscription ? subscriber.connection : (subscriber as Connection);
+    const connection = connectionOf(subscriber);
     this.#subscriptions.delete(connection);
     this.#repeated.delete(connection);
     // Only the first time: by the second one the channel may have been opened anew.
@@ -267,6 +282,11 @@ export class Topic implements Source, Follower {
       this.topics.settle(broker.leave(topic, member), announce('leave'));
     };
   }
+}
+
+/** The connection of a reader that is none of a loop's: plain readers are their own. */
+function connectionOf(subscriber: Subscriber): Connection {
+  return subscriber instanceof Subscription ? subscriber.connection : (subscriber as Connection);
 }
 
 /** The topic on which a channel's comings and goings are told. */

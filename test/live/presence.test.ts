@@ -208,6 +208,24 @@ describe('presence', () => {
     }
   });
 
+  it('that fails closes the socket of a method that returns its channel later', async () => {
+    const Broken = defineChannel<string>('broken', {
+      presence: () => {
+        throw new Error('no name');
+      },
+    });
+    @Controller('/broken')
+    @UseMiddleware(signIn)
+    class BrokenRooms {
+      @WebSocket() async read(@Channel(Broken) broken: Channel<string>) {
+        return Promise.resolve(broken);
+      }
+    }
+    const server = serve({ controllers: [BrokenRooms] });
+    const socket = await server.socket('/broken?name=ada');
+    expect(await socket.closed()).to.include({ code: 1011 });
+  });
+
   it('lists who is there first with a broker that takes its time', async () => {
     const broker = new Lagging(Date.now);
     const server = start(broker);

@@ -1,11 +1,19 @@
 import { expect } from 'chai';
 import {
+  Body,
+  Channel,
+  Channels,
   Connection,
   Connections,
   connect,
   Controller,
+  Ctx,
+  defineChannel,
   Get,
   HttpError,
+  Param,
+  Rpc,
+  Signal,
   Sse,
   UseMiddleware,
   WebSocket,
@@ -15,7 +23,8 @@ import {
 import { Refused, type TestServer } from 'coequal/testing';
 import { Readable } from 'node:stream';
 import { deferred, until } from '../support/deferred.js';
-import { servers } from '../support/doors.js';
+import { doors, Everywhere, servers } from '../support/doors.js';
+import { RevokedChannels } from '../../src/live/revocations.js';
 
 const connectionsOf = (server: TestServer): Connections => server.app.container.resolve(Connections);
 
@@ -134,6 +143,239 @@ describe('a revocation', () => {
       const answer = await server.fetch('/before');
       expect(await answer.text().catch((error: unknown) => error)).to.be.an('error');
       expect(connectionsOf(server).count).to.equal(0);
+    });
+  });
+
+  describe('of one connection', () => {
+    const endless = async function* (id: string, signal: AbortSignal) {
+      yield { id };
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    };
+    @Controller()
+    class Feed {
+      @Everywhere('/feed') feed(@Ctx() ctx: Context, @Signal() signal: AbortSignal) {
+        return endless((ctx.outlet as Connection | undefined)?.id ?? '', signal);
+      }
+    }
+
+    for (const door of doors) {
+      it(`ends it and no other: ${door.kind}`, async () => {
+        const server = serve({ controllers: [Feed] });
+        const connections = connectionsOf(server);
+        const visits = [await door.open(server, '/feed'), await door.open(server, '/feed')];
+        for (const visit of visits) await visit.value();
+        const [first, second] = [...connections] as [Connection, Connection];
+        await connections.revoke({ connection: 'nobody' });
+        expect(connections.count).to.equal(2);
+        await connections.revoke({ connection: second }, 'left');
+        await visits[1]?.ended();
+        await until(() => connections.count === 1);
+        await connections.revoke({ connection: first.id }, 'left, too');
+        await visits[0]?.ended();
+        await until(() => connections.count === 0);
+        expect(second.closed).to.deep.include({ code: 3000, reason: 'left' });
+        expect(first.closed).to.deep.include({ code: 3000, reason: 'left, too' });
+      });
+    }
+
+    it('refuses a stream that has told its id and is about to open', async () => {
+      const gate = deferred();
+      const told = deferred<Connection>();
+      @Controller()
+      class Slow {
+        @Sse('/slow') async slow(@Connection() connection: Connection) {
+          told.resolve(connection);
+          expect(connection.id).to.be.a('string');
+          await gate.promise;
+          return 'late';
+        }
+      }
+      const server = serve({ controllers: [Slow] });
+      const opening = server.sse('/slow');
+      await connectionsOf(server).revoke({ connection: (await told.promise).id });
+      gate.resolve();
+      expect(await refusal(opening)).to.equal(401);
+      expect(connectionsOf(server).count).to.equal(0);
+    });
+
+    it('takes one thing by its name, and nothing else', async () => {
+      const connections = connectionsOf(serve({ controllers: [] }));
+      const wrong: unknown[] = [
+        {},
+        { connection: undefined },
+        { connection: null },
+        { connection: {} },
+        { session: undefined },
+        { session: '' },
+        { channel: 1 },
+        { channel: '' },
+        { user: 'ada', session: 'x' },
+        { users: 'ada' },
+      ];
+      for (const target of wrong) {
+        const error: unknown = await connections.revoke(target as never).catch((thrown: unknown) => thrown);
+        expect(error, JSON.stringify(target)).to.be.instanceOf(TypeError);
+      }
+    });
+  });
+
+  describe('of a channel', () => {
+    const Room = defineChannel<string>('rooms/:room', { presence: () => 'somebody' });
+    @Controller('/rooms/:room')
+    @UseMiddleware(identify)
+    class Rooms {
+      constructor(private readonly channels: Channels) {}
+
+      @Sse('/returned') @WebSocket('/returned') returned(@Channel(Room) room: Channel<string>) {
+        return room;
+      }
+      @Everywhere('/looped') async *looped(@Channel(Room) room: Channel<string>) {
+        yield 'in';
+        for await (const value of room) yield value;
+      }
+      @Sse('/by-hand') @WebSocket('/by-hand') byHand(
+        @Param('room') room: string,
+        @Connection() connection: Connection,
+      ) {
+        this.channels.of(Room, { room }).subscribe(connection);
+      }
+      @Sse('/presence') @WebSocket('/presence') presence(
+        @Channel(Room) room: Channel<string>,
+        @Connection() connection: Connection,
+      ) {
+        room.presence.subscribe(connection);
+      }
+      @Get('/next') async next(@Channel(Room) room: Channel<string>) {
+        for await (const value of room) return value;
+        return 'nothing';
+      }
+    }
+
+    for (const [path, kinds] of [
+      ['returned', ['sse', 'websocket']],
+      ['looped', ['http', 'sse', 'websocket']],
+      ['by-hand', ['sse', 'websocket']],
+      ['presence', ['sse', 'websocket']],
+    ] as const) {
+      for (const door of doors.filter(({ kind }) => (kinds as readonly string[]).includes(kind))) {
+        it(`ends its readers, and no others: ${path}, ${door.kind}`, async () => {
+          const server = serve({ controllers: [Rooms] });
+          const connections = connectionsOf(server);
+          const headers = { 'x-user': 'ada' };
+          const lobby = await door.open(server, `/rooms/lobby/${path}`, headers);
+          await door.open(server, `/rooms/hall/${path}`, headers);
+          const channels = server.app.container.resolve(Channels);
+          const own = channels.of(Room, { room: 'lobby' })[Symbol.asyncIterator]();
+          await until(() => channels.of(Room, { room: 'lobby' }).size === (path === 'presence' ? 1 : 2));
+          const reader = [...connections].find(({ context }) => context.path.includes('lobby'));
+          await connections.revoke({ channel: 'rooms/lobby' }, 'archived');
+          await lobby.ended();
+          await until(() => connections.count === 1);
+          if (door.kind !== 'http') expect(reader?.closed).to.deep.equal({ code: 3000, reason: 'archived' });
+          expect([...connections].map(({ context }) => context.path)).to.deep.equal([`/rooms/hall/${path}`]);
+
+          channels.of(Room, { room: 'lobby' }).publish('still read by the server');
+          expect(await own.next()).to.deep.equal({ done: false, value: 'still read by the server' });
+          await door.open(server, `/rooms/lobby/${path}`, headers);
+          await until(() => connections.count === 2);
+        });
+      }
+    }
+
+    it('fails a request that waits for the next value', async () => {
+      const server = serve({ controllers: [Rooms] });
+      const waiting = server.fetch('/rooms/lobby/next', { headers: { 'x-user': 'ada' } });
+      const room = server.app.container.resolve(Channels).of(Room, { room: 'lobby' });
+      await server.url();
+      await until(() => room.size === 1);
+      await connectionsOf(server).revoke({ channel: room });
+      expect((await waiting).status).to.equal(401);
+      expect(room.size).to.equal(0);
+    });
+
+    for (const door of doors) {
+      it(`refuses whom authorize admits at the same time: ${door.kind}`, async () => {
+        const gate = deferred();
+        let asked = 0;
+        const Board = defineChannel<string>('boards/:board', {
+          history: 1,
+          authorize: async () => {
+            asked++;
+            await gate.promise;
+            return true;
+          },
+        });
+        @Controller('/boards/:board')
+        class Boards {
+          @Everywhere() read(@Channel(Board) board: Channel<string>) {
+            return board;
+          }
+        }
+        const server = serve({ controllers: [Boards] });
+        server.app.container.resolve(Channels).of(Board, { board: 'a' }).publish('secret');
+        const opening = door.open(server, '/boards/a');
+        await until(() => asked === 1);
+        await connectionsOf(server).revoke({ channel: 'boards/a' });
+        gate.resolve();
+        const visit = await opening;
+        // The socket has opened before its method subscribes it: it ends there.
+        if (door.kind === 'websocket') expect(await visit.ended()).to.include({ code: 3000 });
+        else expect(visit.status).to.equal(401);
+        await until(() => connectionsOf(server).count === 0);
+
+        const again = await door.open(server, '/boards/a');
+        expect(again.status, 'whoever asks afterwards is decided anew').to.equal(door.opened);
+        again.leave();
+      });
+    }
+
+    it('refuses a call that was admitted before it, and to subscribe later by what was given before', async () => {
+      const gate = deferred();
+      const asked: string[] = [];
+      const Board = defineChannel<string>('boards/:board', {
+        authorize: async ({ kind }) => {
+          asked.push(kind);
+          if (asked.length > 1) await gate.promise;
+          return true;
+        },
+      });
+      @Controller('/boards/:board')
+      class Boards {
+        @WebSocket() message(
+          @Channel(Board) board: Channel<string>,
+          @Connection() connection: Connection,
+          @Body() _text: string,
+        ) {
+          board.subscribe(connection);
+          return 'subscribed';
+        }
+        @Rpc('join') join(@Channel(Board) board: Channel<string>, @Connection() connection: Connection) {
+          board.subscribe(connection);
+        }
+      }
+      const server = serve({ controllers: [Boards] });
+      const socket = await server.socket('/boards/a');
+      socket.send({ jsonrpc: '2.0', id: 1, method: 'join' });
+      await until(() => asked.length === 2);
+      await connectionsOf(server).revoke({ channel: 'boards/a' });
+      gate.resolve();
+      expect(await socket.json()).to.have.nested.property('error.data.status', 401);
+      socket.send('subscribe me');
+      expect(await socket.json()).to.have.nested.property('error.status', 401);
+    });
+
+    it('remembers the latest thousand names, and takes all before for revoked', () => {
+      const revoked = new RevokedChannels();
+      const [before, after] = [revoked.now, () => revoked.now];
+      revoked.add('a');
+      expect(revoked.isRevoked('a', before)).to.equal(true);
+      expect(revoked.isRevoked('b', before)).to.equal(false);
+      expect(revoked.isRevoked('a', after())).to.equal(false);
+      const between = revoked.now;
+      for (let i = 0; i < 1_000; i++) revoked.add(`room ${i}`);
+      expect(revoked.isRevoked('b', before)).to.equal(true);
+      expect(revoked.isRevoked('b', between)).to.equal(false);
+      expect(revoked.isRevoked('room 0', between)).to.equal(true);
     });
   });
 
