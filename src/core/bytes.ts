@@ -12,13 +12,15 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
 
 /** Whether a value is a `Blob` or a `File`, Node's own or that of another package: its bytes come later. */
 export function isBlob(value: unknown): value is Blob {
-  if (value instanceof Blob) return true;
   if (typeof value !== 'object' || value === null) return false;
-  const { stream, arrayBuffer, size } = value as Partial<Blob>;
+  const { arrayBuffer } = value as Partial<Blob>;
+  // What most values lack is asked for first: each message passes here.
+  if (typeof arrayBuffer !== 'function') return false;
+  if (value instanceof Blob) return true;
+  const { stream, size } = value as Partial<Blob>;
   return (
     TAGS.has(Object.prototype.toString.call(value)) &&
     typeof stream === 'function' &&
-    typeof arrayBuffer === 'function' &&
     typeof size === 'number'
   );
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
+import { isBlob } from '../core/bytes.js';
 import type { Context, Kind } from '../core/context.js';
 import { timeOf } from '../core/open-connection.js';
 import { closeCode, HttpError } from '../core/errors.js';
@@ -8,9 +9,10 @@ import { known } from '../core/shown-error.js';
 import type { RegisteredUser } from '../core/register.js';
 import type { Format } from './format.js';
 import { joined, tooLarge, type Frame } from './frame.js';
-import { Message } from './message.js';
+import { Message, messageOf } from './message.js';
 import { Session } from './session.js';
-import type { Publication } from './publication.js';
+import { Publication } from './publication.js';
+import { SendQueue, type SendStep } from './send-queue.js';
 import { bytesAccepted, bytesReceived, isBlocked } from './tcp-progress.js';
 import { flushSoon } from './turn.js';
 
@@ -60,6 +62,8 @@ export abstract class Connection {
   #id: string | undefined = undefined;
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
+  /** What waits for a Blob that was sent before it. */
+  #later: SendQueue | undefined = undefined;
   /** At the last heartbeat: bytes that had come, bytes that the system had accepted, and whether more waited. */
   #receivedAtBeat = 0;
   #takenAtBeat = 0;
@@ -159,17 +163,19 @@ export abstract class Connection {
 
   /** Bytes that are on their way already. */
   protected get queued(): number {
-    return this.#pendingBytes + this.sink.writableLength;
+    return this.unwritten + this.sink.writableLength;
   }
 
   /**
-   * Sends a value: an event, or a message. False says that the reader is behind.
+   * Sends a value: an event, or a message. False says that the reader is behind. The bytes of a Blob are read when its turn
+   * comes, and what is sent after it waits for them.
    * A reader that takes nothing while more than `limits.buffered` waits for it is given up: 1013, or the end of the
    * stream.
    * @throws TypeError for a value that has no JSON form; RangeError for one of more than `limits.value` bytes.
    */
   send(value: unknown): boolean {
     if (this.over) return false;
+    if (isBlob(value instanceof Message ? value.value : value)) return this.sendBlob(value);
     const frame = this.format.frame(this.payloadOf(value));
     const { limits } = this.context.environment;
     if (frame.length > limits.value) throw tooLarge(frame.length, limits.value);
@@ -180,19 +186,79 @@ export abstract class Connection {
     return value instanceof Message ? this.format.payload(value) : this.format.plain(value);
   }
 
+  protected sendBlob(value: unknown): boolean {
+    const { limits } = this.context.environment;
+    const publication = new Publication(messageOf(value), limits.value, (error) => this.failed(error));
+    if (publication.isTooLarge([])) throw publication.failure?.error;
+    return this.#sendLater(publication);
+  }
+
   /** @internal Sends what is sent to many: it is encoded once for all of one format. */
   deliver(publication: Publication): void {
+    if (publication.unread) return void this.#sendLater(publication);
     const frame = publication.frame(this.format);
     if (frame !== undefined) this.write(frame);
   }
 
   /** @internal Delivers where the reader keeps up. False says that it was not sent. */
   offer(publication: Publication): boolean {
-    const frame = publication.frame(this.format);
+    const frame = publication.unread ? '' : publication.frame(this.format);
     if (frame === undefined || this.over) return true;
     if (this.behind) return false;
-    this.write(frame);
+    if (publication.unread) this.#sendLater(publication);
+    else this.write(frame);
     return true;
+  }
+
+  /** Sends a Blob once its bytes are there. */
+  #sendLater(publication: Publication): boolean {
+    return this.inTurn({
+      bytes: publication.blobSize ?? 0,
+      read: () => publication.read(),
+      run: () => this.release(publication),
+    });
+  }
+
+  /** The turn of a message has come, of which the bytes had to be waited for. */
+  protected release(publication: Publication): void {
+    const frame = publication.frame(this.format);
+    if (frame !== undefined) this.#gather(frame);
+  }
+
+  /** @internal Sends in its turn what nothing may overtake, within what may wait. False says that the reader is behind. */
+  inTurn(step: SendStep): boolean {
+    const queued = this.queued + step.bytes;
+    const isBehind = queued >= this.highWater;
+    if (this.over || (isBehind && !this.grows(step.bytes, queued))) {
+      step.cancel?.();
+      return false;
+    }
+    this.#queue.add(step);
+    return !isBehind;
+  }
+
+  get #queue(): SendQueue {
+    return (this.#later ??= new SendQueue(() => {
+      this.#later = undefined;
+      if (this.#drain === 'wanted' && this.#pending === undefined) this.#awaitDrain();
+    }));
+  }
+
+  /** @internal Whether a Blob is read: what is sent now waits for it. */
+  get isReading(): boolean {
+    return this.#later !== undefined;
+  }
+
+  /** @internal Ends the conversation when what was sent before has gone; what cannot be read in time is not waited for. */
+  leaveInTurn(leave: () => void): void {
+    if (this.#later === undefined) return leave();
+    const cut = setTimeout(() => this.terminate(), this.context.environment.timeouts.close).unref();
+    const cancel = (): void => clearTimeout(cut);
+    const run = (): void => {
+      cancel();
+      leave();
+    };
+    this.#later.add({ bytes: 0, run, cancel });
   }
 
   /**
@@ -219,7 +285,7 @@ export abstract class Connection {
   notify(): void {
     if (this.#drain === 'nobody') this.#drain = 'wanted';
     // What is written later in this turn is waited for as well.
-    if (this.#pending === undefined) this.#awaitDrain();
+    if (this.#pending === undefined && this.#later === undefined) this.#awaitDrain();
   }
 
   /** Ends the connection; what was sent before still arrives. */
@@ -300,8 +366,15 @@ export abstract class Connection {
     const queued = this.queued + frame.length;
     const isBehind = queued >= this.highWater;
     if (isBehind && !this.grows(frame.length, queued)) return false;
-    this.#gather(frame);
+    if (this.#later === undefined) this.#gather(frame);
+    else this.#later.add({ bytes: frame.length, run: () => this.#gather(frame) });
     return !isBehind;
+  }
+
+  /** Writes what belongs to no message, between those that are sent: it waits for none. */
+  protected interject(frame: Frame): void {
+    if (this.#later === undefined) this.write(frame);
+    else if (!this.over) this.#gather(frame);
   }
 
   /** More than a little will wait for the reader. False says that it is given up. */
@@ -326,7 +399,7 @@ export abstract class Connection {
 
   /** @internal Bytes that are gathered, and not written yet. */
   get unwritten(): number {
-    return this.#pendingBytes;
+    return this.#later === undefined ? this.#pendingBytes : this.#pendingBytes + this.#later.bytes;
   }
 
   /** @internal What is written until `uncork` waits for it, and leaves at once then. */
@@ -347,7 +420,7 @@ export abstract class Connection {
     this.#pending = undefined;
     this.#pendingBytes = 0;
     if (!this.sink.destroyed) this.transmit(Array.isArray(pending) ? joined(pending) : pending);
-    if (this.#drain === 'wanted') this.#awaitDrain();
+    if (this.#drain === 'wanted' && this.#later === undefined) this.#awaitDrain();
   }
 
   /** @internal */
@@ -407,6 +480,14 @@ export abstract class Connection {
   protected drop(): void {
     this.#pending = undefined;
     this.#pendingBytes = 0;
+    this.#later?.clear();
+    this.#later = undefined;
+  }
+
+  /** @internal What was sent can never leave: the author learns of it, and the reader that something is missing. */
+  failed(error: unknown): void {
+    void this.context.environment.report(error, this.context);
+    this.terminate();
   }
 
   /** The connection is over: all who follow it are told, once. */
@@ -432,6 +513,10 @@ export abstract class Connection {
     if (this.#drain === 'awaited' || !this.#ready) return;
     this.#drain = 'awaited';
     this.whenSent(() => {
+      if (this.#later !== undefined) {
+        this.#drain = 'wanted';
+        return;
+      }
       this.#drain = 'nobody';
       for (const follower of this.#following()) follower.drained?.(this);
     });

@@ -52,7 +52,7 @@ export class EventStream extends Connection {
     response.flushHeaders();
     request.socket.setNoDelay(true);
     request.socket.setTimeout(0);
-    response.on('close', () => this.finish(this.closed ?? { code: 1006, reason: '' }));
+    response.on('close', () => this.finish(this.closed ?? this.farewell ?? { code: 1006, reason: '' }));
     // Where nothing has put itself between, a chunk is framed here, and events of one turn are one write.
     const plain = response.chunkedEncoding && writesPlainly(response);
     if (plain && response.socket !== null) this.#raw = response.socket;
@@ -77,9 +77,15 @@ export class EventStream extends Connection {
       this.farewell ??= { code, reason };
       return;
     }
+    if (this.farewell !== undefined) return;
     if (code !== 1000) this.write(end({ code, reason }));
+    this.farewell = { code, reason };
+    this.leaveInTurn(() => this.#leave({ code, reason }));
+  }
+
+  #leave(reason: CloseReason): void {
     this.flush();
-    this.finish({ code, reason });
+    this.finish(reason);
     const { response, environment } = this.context;
     response.end();
     if (response.writableFinished) return;
@@ -90,7 +96,7 @@ export class EventStream extends Connection {
 
   /** @internal Its source has ended: by the id of the last event its reader is known not to need another. */
   complete(): void {
-    if (this.closed !== undefined) return;
+    if (this.over) return;
     this.write(end({ code: 1000, reason: '' }, finalId(this.context)));
     this.close();
   }
@@ -101,7 +107,7 @@ export class EventStream extends Connection {
     if (this.progressed(interval) || !waits) this.alive = true;
     else if (!this.alive) return false;
     else this.alive = false;
-    this.write(HEARTBEAT_COMMENT);
+    this.interject(HEARTBEAT_COMMENT);
     return true;
   }
 

@@ -1,3 +1,5 @@
+import { bytesOf, isBlob } from '../core/bytes.js';
+
 /** What one connection is sent: a value, and the fields that an event stream gives it. */
 export class Message {
   #json: string | undefined = undefined;
@@ -30,6 +32,11 @@ export class Message {
     return message;
   }
 
+  /** @internal The same message of the bytes that have been read of its Blob. */
+  withBytes(bytes: Uint8Array): Message {
+    return new Message(bytes, this.event, this.id, this.retry);
+  }
+
   /** @internal What is kept holds the value alone; measuring has made its text, which is encoded from until then. */
   forgetJson(): void {
     this.#json = undefined;
@@ -38,7 +45,11 @@ export class Message {
   /** @internal Bytes of the value: of text, of bytes, or of its JSON text. What has no JSON form counts for nothing. */
   get size(): number {
     const { value } = this;
-    if (value instanceof Uint8Array) return value.byteLength;
+    if (typeof value === 'object') {
+      const bytes = bytesOf(value);
+      if (bytes !== undefined) return bytes.byteLength;
+      if (isBlob(value)) return value.size;
+    }
     try {
       return Buffer.byteLength(typeof value === 'string' ? value : (this.#json ??= json(value)));
     } catch (error) {

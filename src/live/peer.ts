@@ -1,6 +1,8 @@
 import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
+import { bytesOf, isBlob } from '../core/bytes.js';
 import type { CloseReason } from './connection.js';
+import type { SendStep } from './send-queue.js';
 
 /** What ws's socket asks of the connection that it belongs to. */
 export interface Owner {
@@ -8,6 +10,11 @@ export interface Owner {
   readonly leaving: boolean;
   readonly silent: boolean;
   readonly unwritten: number;
+  /** Whether a Blob is read, for which all that is sent now waits. */
+  readonly isReading: boolean;
+  inTurn(step: SendStep): boolean;
+  leaveInTurn(leave: () => void): void;
+  failed(error: unknown): void;
   flush(): void;
   overheard(): void;
 }
@@ -53,10 +60,45 @@ export class Peer extends WebSocket {
     if (event === 'message') (this.connection as Owner | undefined)?.overheard();
   }
 
-  /** What the socket has sent and has not written yet goes first: messages leave in the order of their sending. */
+  /** Messages leave in the order of their sending, whichever way they were sent. */
   override send(...args: [data: unknown, options?: unknown, callback?: unknown]): void {
+    const [data] = args;
+    const { connection } = this;
+    if ((!connection.isReading && !isBlob(data)) || this.readyState !== WebSocket.OPEN)
+      return this.sendNow(...args);
+    this.#sendInTurn(data, args);
+  }
+
+  /** @internal What the socket has sent and has not written yet goes first; what waits for a Blob does not. */
+  sendNow(...args: [data: unknown, options?: unknown, callback?: unknown]): void {
     this.connection.flush();
     super.send(...(args as [never, never, never]));
+  }
+
+  /** Waits for the Blobs that were sent before, and reads this one if it is one. */
+  #sendInTurn(data: unknown, args: [data: unknown, options?: unknown, callback?: unknown]): void {
+    const callback = args.findLast((arg) => typeof arg === 'function') as
+      ((error?: Error) => void) | undefined;
+    const blob = isBlob(data) ? data : undefined;
+    let content = data;
+    let failure: Error | undefined;
+    const read = async (): Promise<void> => {
+      try {
+        content = await blob?.arrayBuffer();
+      } catch (error) {
+        failure = error as Error;
+      }
+    };
+    this.connection.inTurn({
+      bytes: blob?.size ?? sizeOf(data),
+      ...(blob !== undefined && { read }),
+      run: () => {
+        if (failure === undefined) return this.sendNow(content, ...args.slice(1));
+        callback?.(failure);
+        this.connection.failed(failure);
+      },
+      cancel: () => callback?.(new Error('The socket was closed before the message was sent')),
+    });
   }
 
   /** A pong is seen in passing: a fourth listener would double the table that each socket has of them. */
@@ -76,13 +118,18 @@ export class Peer extends WebSocket {
       checkClose(code, reason);
       this.sent ??= { code, reason };
     }
-    const leave = (): void => {
-      this.connection.flush();
-      super.close(code, data);
-    };
+    const leave = (): void =>
+      this.connection.leaveInTurn(() => {
+        this.connection.flush();
+        super.close(code, data);
+      });
     if (this.connection.leaving || this.connection.silent) leave();
     else setImmediate(leave);
   }
+}
+
+function sizeOf(data: unknown): number {
+  return bytesOf(data)?.byteLength ?? Buffer.byteLength(String(data));
 }
 
 const { get: ofWs } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount') as {

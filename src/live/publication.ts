@@ -1,3 +1,4 @@
+import { isBlob } from '../core/bytes.js';
 import type { Format } from './format.js';
 import { tooLarge, type Frame } from './frame.js';
 import type { Message } from './message.js';
@@ -15,15 +16,55 @@ export class Publication {
   /** What the encoder threw, for the publisher. */
   failure: { error: unknown } | undefined = undefined;
   #exceeds = false;
+  /** Bytes of the Blob that the message is, read or not: what waits weighs the same all the time. */
+  readonly blobSize: number | undefined;
+  /** The Blob that is to be read before the message can be encoded. */
+  #blob: Blob | undefined;
+  #read: Promise<void> | undefined = undefined;
 
   constructor(
-    readonly message: Message,
+    public message: Message,
     /** Bytes that the encoded message may have. */
     private readonly most = Infinity,
-  ) {}
+    /** Learns of a failure that comes after the message was handed on, as that of a Blob does. */
+    private readonly onFailure?: (error: unknown) => void,
+  ) {
+    const { value } = message;
+    this.#blob = isBlob(value) ? value : undefined;
+    this.blobSize = this.#blob?.size;
+  }
+
+  /** Whether there is a Blob to be read first. */
+  get unread(): boolean {
+    return this.#blob !== undefined;
+  }
+
+  /** Reads the Blob, once for all readers. Where that fails the message cannot be encoded. */
+  read(): Promise<void> {
+    return (this.#read ??= this.#readBlob());
+  }
+
+  async #readBlob(): Promise<void> {
+    try {
+      const bytes = await this.#blob?.arrayBuffer();
+      if (bytes !== undefined) this.message = this.message.withBytes(new Uint8Array(bytes));
+      this.#blob = undefined;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = { error };
+    if (this.blobSize !== undefined) this.onFailure?.(error);
+  }
 
   /** Whether the message has too many bytes in one of the formats: its publisher is told before anybody receives it. */
   isTooLarge(readers: Iterable<{ readonly format?: Format }>): boolean {
+    const { blobSize = 0 } = this;
+    if (blobSize > this.most) this.failure = { error: tooLarge(blobSize, this.most) };
+    if (this.#blob !== undefined) return blobSize > this.most;
     // The formats differ by less than that: an escape or the name of a field for each character at the most.
     const limit = this.most / 8;
     for (const { format } of readers) {
@@ -58,6 +99,8 @@ export class Publication {
   }
 
   #encode(format: Format): Encoded | undefined {
+    // It could not be read, which `failure` says already.
+    if (this.#blob !== undefined) return undefined;
     try {
       const payload = format.payload(this.message);
       if (payload.length * 3 > this.most) {
@@ -67,7 +110,7 @@ export class Publication {
       }
       return { payload, frame: undefined };
     } catch (error) {
-      this.failure ??= { error };
+      this.#fail(error);
       return undefined;
     }
   }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import { isBlob } from '../core/bytes.js';
 import type { Context } from '../core/context.js';
 import { Connection } from './connection.js';
 import { ClientCalls, type CallResponse } from './client-calls.js';
@@ -7,7 +8,7 @@ import { cursorIn } from './cursor.js';
 import type { Publication } from './publication.js';
 import { PING, textFrame, tooLarge, type Frame } from './frame.js';
 import { EVENTS_PROTOCOL, type Format } from './format.js';
-import { json } from './message.js';
+import { json, Message } from './message.js';
 import type { RawMessage, Taking } from './inbox.js';
 import { Incoming, type Conversation } from './incoming.js';
 import { Intake } from './intake.js';
@@ -85,7 +86,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
     if (this.over) return false;
-    return this.#compressed ? this.#compress(this.payloadOf(value)) : super.send(value);
+    if (!this.#compressed) return super.send(value);
+    if (isBlob(value instanceof Message ? value.value : value)) return this.sendBlob(value);
+    return this.#compress(this.payloadOf(value));
   }
 
   /**
@@ -138,14 +141,14 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   override deliver(publication: Publication): void {
-    if (!this.#compressed) return super.deliver(publication);
+    if (!this.#compressed || publication.unread) return super.deliver(publication);
     const payload = publication.payload(this.format);
     if (payload !== undefined) this.#compress(payload);
   }
 
   /** @internal */
   override offer(publication: Publication): boolean {
-    if (!this.#compressed) return super.offer(publication);
+    if (!this.#compressed || publication.unread) return super.offer(publication);
     const payload = publication.payload(this.format);
     if (payload === undefined) return true;
     if (this.behind) return false;
@@ -227,7 +230,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       this.giveUp(1008, 'the message took too long');
       return true;
     }
-    this.write(PING);
+    this.interject(PING);
     return true;
   }
 
@@ -291,15 +294,32 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
   #compress(payload: string | Uint8Array): boolean {
     if (this.over) return false;
-    const { counters, limits } = this.context.environment;
+    const { limits } = this.context.environment;
     const bytes = Buffer.byteLength(payload);
     if (bytes > limits.value) throw tooLarge(bytes, limits.value);
+    if (this.isReading) return this.inTurn({ bytes, run: () => this.#sendCompressed(payload) });
     const queued = this.queued + bytes;
     if (queued >= this.highWater && !this.grows(bytes, queued)) return false;
-    this.flush();
-    counters.messagesOut++;
-    this.peer.send(payload, { compress: true }, () => this.#sent());
+    this.#sendCompressed(payload);
     return !this.behind;
+  }
+
+  #sendCompressed(payload: string | Uint8Array): void {
+    this.context.environment.counters.messagesOut++;
+    this.peer.sendNow(payload, { compress: true }, () => this.#sent());
+  }
+
+  protected override release(publication: Publication): void {
+    if (!this.#compressed) return super.release(publication);
+    const payload = publication.payload(this.format);
+    if (payload !== undefined) this.#sendCompressed(payload);
+  }
+
+  /** @internal */
+  override failed(error: unknown): void {
+    void this.context.environment.report(error, this.context);
+    this.drop();
+    this.close(1011, 'a message could not be sent');
   }
 
   /** What is being compressed is no stream's yet: only its own end tells that the reader has caught up. */

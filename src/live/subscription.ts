@@ -196,6 +196,6 @@ export class Subscription implements Subscriber, Follower {
   }
 
   #size(publication: Publication): number {
-    return publication.frame(this.connection.format)?.length ?? 0;
+    return publication.blobSize ?? publication.frame(this.connection.format)?.length ?? 0;
   }
 }

@@ -1,3 +1,4 @@
+import { isBlob } from '../core/bytes.js';
 import { isThenable } from '../core/promises.js';
 import type { Broker, Member, Replay } from './broker.js';
 import { boundsOf, type ChannelDefinition, type Overflow } from './channel-definition.js';
@@ -67,7 +68,7 @@ export class Topics {
    */
   publish(name: string, message: Message, bounds: HistoryBounds | undefined): void {
     const { value } = message;
-    const bytes = bounds !== undefined ? message.size : isText(value) ? value.length : 0;
+    const bytes = bounds !== undefined || isBlob(value) ? message.size : isText(value) ? value.length : 0;
     if (bytes > this.most) throw tooLarge(bytes, this.most);
     const outer = this.#publishing;
     const publishing = (this.#publishing = { failure: undefined as { error: unknown } | undefined });
@@ -231,7 +232,7 @@ export class Topic implements Source, Follower {
   }
 
   #receive(message: Message): void {
-    const publication = new Publication(message, this.topics.most);
+    const publication = new Publication(message, this.topics.most, this.topics.report);
     if (publication.isTooLarge(this.#subscribers)) return this.topics.failed(publication.failure as Failure);
     for (const subscriber of this.#subscribers) subscriber.deliver(publication);
     if (publication.failure !== undefined) this.topics.failed(publication.failure);
