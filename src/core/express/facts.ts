@@ -2,12 +2,14 @@ import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Context } from '../context.js';
 import { SENT } from '../upgrade-response.js';
+import { EXCHANGE } from './extend.js';
 import { requests } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
 /** What a request has of its own before any middleware, and what is only of use before the head. */
-const OWN: ReadonlySet<string> = new Set([
-  ...Object.keys(new IncomingMessage(undefined as unknown as Socket)),
+const OWN: ReadonlySet<string | symbol> = new Set([
+  ...Reflect.ownKeys(new IncomingMessage(undefined as unknown as Socket)),
+  EXCHANGE,
   'next',
   'res',
   'session',
@@ -17,7 +19,8 @@ const OWN: ReadonlySet<string> = new Set([
 /** Gives the request of an open socket what middleware has put on that of its handshake. */
 export function carryFacts(ctx: Context, head: IncomingMessage): IncomingMessage {
   const { request } = ctx;
-  for (const name of Object.keys(request)) {
+  // Some define what they find so that it is not listed: celebrate its query, request-ip its address.
+  for (const name of Reflect.ownKeys(request)) {
     if (OWN.has(name)) continue;
     Object.defineProperty(head, name, Object.getOwnPropertyDescriptor(request, name) as PropertyDescriptor);
   }

@@ -230,6 +230,7 @@ for (const door of doors) {
       it('is there in the method', async () => {
         const middleware = connect((req: Express.Request, res: Express.Response, next: () => void) => {
           Object.assign(req, { auth: { sub: 'ada' } });
+          Object.defineProperty(req, 'query', { value: { limit: 10 } });
           res.locals.plan = 'paid';
           next();
         });
@@ -237,12 +238,16 @@ for (const door of doors) {
         class Me {
           @Everywhere('/me')
           me(@Ctx() ctx: Context) {
-            const { auth } = ctx.request as unknown as { auth: unknown };
-            return { auth, plan: (ctx.response as Express.Response).locals.plan as unknown };
+            const { auth, query } = ctx.request as unknown as Record<string, unknown>;
+            return { auth, query, plan: (ctx.response as Express.Response).locals.plan as unknown };
           }
         }
         const visit = await door.open(serve({ controllers: [Me], middleware: [middleware] }), '/me');
-        expect(await visit.value()).to.deep.equal({ auth: { sub: 'ada' }, plan: 'paid' });
+        expect(await visit.value()).to.deep.equal({
+          auth: { sub: 'ada' },
+          query: { limit: 10 },
+          plan: 'paid',
+        });
       });
     });
 
