@@ -312,6 +312,8 @@ describe('libraries on sockets and routes, with their own clients', () => {
     ada.getText().insert(0, 'hello from ada');
     expect(await arrived).to.equal('hello from ada');
     for (const provider of providers) provider.destroy();
+    // Its awareness ends with the document.
+    for (const doc of [ada, bob, shared]) doc.destroy();
   });
 
   it('the AI SDK streams its Response', async () => {

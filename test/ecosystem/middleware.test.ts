@@ -99,7 +99,8 @@ function text({ sees }: Entry, request: unknown, response: unknown): string {
 function withoutOurs({ headers }: Outcome, kind: keyof typeof kinds): IncomingHttpHeaders {
   const vary = headers.vary?.split(', ').filter((name) => name !== 'Accept');
   const { 'cache-control': cache, ...others } = { ...headers, vary: vary?.join(', ') || undefined };
-  const fields = kind === 'stream' && isEvents(headers) ? others : { ...others, 'cache-control': cache };
+  const isOurs = kind === 'stream' && isEvents(headers) && cache === 'no-cache, no-transform';
+  const fields = isOurs ? others : { ...others, 'cache-control': cache };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
@@ -148,5 +149,6 @@ function firstMessage(url: string, headers: Headers): Promise<Outcome> {
       resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
     });
     client.on('error', reject);
+    client.on('close', (code) => reject(new Error(`closed with ${code} before any message`)));
   });
 }

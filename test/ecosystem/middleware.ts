@@ -228,6 +228,8 @@ export const middleware: Entry[] = [
         standardHeaders: 'draft-7',
         legacyHeaders: false,
         skipFailedRequests: false,
+        // It warns of a limit of 0.
+        validate: { limit: false },
       }),
     ],
     changing: ['ratelimit', 'retry-after'],
@@ -240,17 +242,23 @@ export const middleware: Entry[] = [
   { name: 'hpp', use: () => [hpp()], search: '?sort=a&sort=b', sees: ({ queryPolluted }) => queryPolluted },
   {
     name: 'csrf-csrf',
-    use: () => {
-      const { doubleCsrfProtection } = doubleCsrf({
-        getSecret: () => SECRET,
-        getSessionIdentifier: () => 'visitor',
-        cookieName: 'csrf',
-        cookieOptions: { secure: false },
-      });
-      return [cookieParser(), doubleCsrfProtection];
-    },
+    use: () => [
+      ...csrf(),
+      (request, _response, next) => {
+        request.token = typeof request.csrfToken();
+        next();
+      },
+    ],
+    changing: ['set-cookie'],
+    sees: ({ token }) => token,
+  },
+  {
+    name: 'csrf-csrf, whose token the method makes',
+    use: csrf,
     changing: ['set-cookie'],
     sees: (request) => typeof request.csrfToken(),
+    // The head of a socket is sent before its method runs, and the token's cookie would come too late.
+    kinds: ['request', 'stream'],
   },
   {
     name: 'lusca',
@@ -391,6 +399,16 @@ export const middleware: Entry[] = [
     use: () => [(_request, response) => response.status(403).set('x-why', 'closed').json({ closed: true })],
   },
 ];
+
+function csrf(): RequestHandler[] {
+  const { doubleCsrfProtection } = doubleCsrf({
+    getSecret: () => SECRET,
+    getSessionIdentifier: () => 'visitor',
+    cookieName: 'csrf',
+    cookieOptions: { secure: false },
+  });
+  return [cookieParser(), doubleCsrfProtection];
+}
 
 function visit(request, _response, next): void {
   request.session.visits = (request.session.visits ?? 0) + 1;
