@@ -51,11 +51,10 @@ export function write() {
 
 const OPENING = `# Benchmarks
 
-What \`coequal\` costs beside what one would write by hand, and beside other frameworks. Figures are reported as
-they come, those that fall short too. \`npm run bench\` measures them and writes this page; \`npm run bench -- --help\`
-tells how to measure a part.
+How \`coequal\` compares with a hand-written server and with other frameworks. All results are reported, the bad ones too.
+\`npm run bench\` runs the benchmarks and writes this page; \`npm run bench -- --help\` shows how to run a part.
 
-Ratios are to the hand-written server, which is 1.00: more is faster. In brackets: the lowest and the highest ratio
+Ratios are relative to the hand-written server, which is 1.00: more is faster. In brackets: the lowest and the highest ratio
 of the rounds.`;
 
 function measured(kept, versions) {
@@ -67,11 +66,11 @@ function measured(kept, versions) {
   return `## How it was measured
 
 - **Machine:** ${cpu.trim()}, ${cpus().length} logical processors, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}. Node ${versions.map((version) => version.slice(1)).join(' and ')}. ${dates.join(', ') || date}.
-- **Processes:** each server has a process of its own and \`NODE_ENV=production\`. ${pinned ? 'It is pinned to the first core and the load to the second.' : 'Nothing is pinned: the system has no `taskset`, or one core.'} All is on the loopback.
-- **Rounds:** interleaved: each round goes through all servers, beginning with another one. A ratio is taken within a round; the median of the rounds is shown. ${taken}.
-- **The same work:** before anything is timed, each server's answers (status, type, body, headers set by middleware, refusal by the guard) are compared with those expected; a server that answers otherwise is left out.
-- **Load:** \`wrk\` for HTTP, one thread and 64 connections. This machine changes its speed from one second to the next, so within a round the servers are asked in turns of 50 ms, while the \`wrk\` of the others are stopped; echoes and broadcasts are taken in such turns, too. For sockets and streams a client of our own (\`bench/lib/load*.mjs\`): raw TCP, frames masked beforehand, 64 connections for echoes and 1,000 receivers for broadcasts, every reply and delivery counted. "Server busy" is the share of its core that the server used; where it is well below 1, the client was the slower one, and the ratio is understated.
-- **Memory:** heap and buffers after a forced collection of garbage, divided by the number of connections; resident memory beside it.
+- **Processes:** each server has a process of its own and \`NODE_ENV=production\`. ${pinned ? 'It is pinned to the first core and the load to the second.' : 'Nothing is pinned: the system has no `taskset`, or one core.'} All traffic is on the loopback interface.
+- **Rounds:** interleaved: each round goes through all servers, starting with a different one. Ratios are computed within a round; the median of the rounds is shown. ${taken}.
+- **The same work:** before the measurement, each server's responses (status, type, body, headers set by middleware, rejection by the guard) are compared with the expected ones; a server that responds differently is left out.
+- **Load:** \`wrk\` for HTTP, one thread and 64 connections. The speed of this machine varies from one second to the next, so within a round the servers take turns of 50 ms, while the \`wrk\` of the others is paused; so do echoes and broadcasts. Sockets and streams are loaded by a client of our own (\`bench/lib/load*.mjs\`): raw TCP, frames masked in advance, 64 connections for echoes and 1,000 receivers for broadcasts, with every reply and delivery counted. "Server busy" is the share of its core that the server used; if it is well below 1, the client was the bottleneck, and the ratio is understated.
+- **Memory:** heap and buffers after a forced garbage collection, divided by the number of connections; resident memory beside it.
 - **Secure defaults** of \`coequal\` (limits, timeouts, heartbeat, origin check) are on.
 - **Versions:** ${[`coequal ${own()}`, ...PACKAGES.map((name) => `${name} ${versionOf(name)}`)].join(', ')}; \`wrk\` ${wrkVersion()}.`;
 }

@@ -21,8 +21,8 @@ function http({ outcome }, chart) {
 function echo({ outcome }, chart) {
   return [
     '### Echo over WebSocket',
-    'A text of 64 bytes, an object parsed from JSON and written back, and a JSON-RPC 2.0 call. With window 1 a ' +
-      'client sends its next message when it has the reply; with window 8 it has eight under way. NestJS and ' +
+    'A text of 64 bytes, a JSON object that is parsed and sent back, and a JSON-RPC 2.0 call. With window 1 a ' +
+      'client sends its next message after the reply; with window 8 it keeps eight in flight. NestJS and ' +
       'Socket.IO wrap messages in their own protocols.',
     image(
       'Echo',
@@ -37,10 +37,10 @@ function echo({ outcome }, chart) {
 function broadcast({ outcome: { sockets, streams } }, chart) {
   return [
     '### Broadcast to 1,000',
-    'One publish in each turn of the event loop, and ten. The rate counts deliveries. Latency is from the publish to ' +
-      'each delivery, at a steady pace of 40 publishes (or bursts) a second at most.',
-    'The last of each is no framework: it is the bound that one system call per receiver sets, with one string of all ' +
-      'publishes of a turn written to every connection, without limits and whether it is read or not.',
+    'One publish per turn of the event loop, and ten. The rate counts deliveries. Latency is the time from the publish to ' +
+      'each delivery, at a steady pace of at most 40 publishes (or bursts) per second.',
+    'The last row of each table is not a framework but the upper bound: one system call per receiver, which writes all ' +
+      'publishes of a turn as one string to every connection, without limits and without regard to slow readers.',
     image(
       'Sockets',
       chart(
@@ -78,12 +78,12 @@ function idle({ connections, outcome: { sockets, streams, cycles } }) {
     });
   return [
     '### Idle connections',
-    `Memory of one of ${connections.toLocaleString('en')} idle sockets behind a guard that gives them a user and an ` +
-      'attribute; those of `ws` by hand have no guard, user or attribute. Less is better.',
+    `Memory of one of ${connections.toLocaleString('en')} idle sockets behind a guard that sets a user and an ` +
+      'attribute; the sockets of `ws` by hand have neither. Less is better.',
     memory(sockets, SOCKETS),
     `Memory of one of ${connections.toLocaleString('en')} idle event streams.`,
     memory(streams, STREAMS),
-    'Sockets opened and closed by the closing handshake, per second.',
+    'Sockets opened and closed (with the closing handshake) per second.',
     ratios(cycles.results, SOCKETS),
     rates(cycles.results, SOCKETS, 'cycles/s'),
   ];
@@ -119,17 +119,17 @@ function growth({ outcome: { results } }, chart) {
   }
   if (results.slowReaders !== undefined) {
     text.push(
-      'Policies for slow readers while nobody is slow: deliveries to 1,000 sockets in a second of the processor time ' +
-        'of the server, as a ratio to `close`. One client holds the sockets of all three and publishes to each ' +
-        'policy for 50 ms in turn; a ratio is taken in each cycle of turns, and in brackets are the quartiles of the cycles.',
+      'Policies for slow consumers while no reader is slow: deliveries to 1,000 sockets per second of CPU time of the ' +
+        'server, as a ratio to `close`. One client holds the sockets of all three and publishes to each ' +
+        'policy for 50 ms in turn; ratios are computed per cycle of turns, with the quartiles of the cycles in brackets.',
       ratios(results.slowReaders, POLICIES),
     );
   }
   if (results.requestScope !== undefined) {
     const { plain, scoped, cost, low, high, resolve } = results.requestScope;
     text.push(
-      `A request-scoped service: ${plain.toFixed(2)} µs of the server's processor a request without, ` +
-        `${scoped.toFixed(2)} µs with. Asked in turns of 50 ms, it costs ${cost.toFixed(2)} µs (${low.toFixed(2)} to ` +
+      `A request-scoped service: ${plain.toFixed(2)} µs of CPU time per request without, ` +
+        `${scoped.toFixed(2)} µs with. Measured in turns of 50 ms, it costs ${cost.toFixed(2)} µs (${low.toFixed(2)} to ` +
         `${high.toFixed(2)}, the quartiles of the cycles). tsyringe's own child container and \`resolve\` of the same ` +
         `graph take ${resolve.toFixed(2)} µs.`,
     );

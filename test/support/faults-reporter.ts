@@ -4,13 +4,13 @@ import mocha from 'mocha';
 
 const PAGE = fileURLToPath(new URL('../../../docs/faults.md', import.meta.url));
 
-const OPENING = `# Faults
+const OPENING = `# Fault tests
 
-What comes in from outside and must not break an application, as the suite in \`test/faults\` tries it on real
-sockets. After each case a request and a socket that was open before it are asked whether they noticed.
-\`npm run faults\` runs the suite alone and writes this page.
+Hostile input and failures that must not break an application, as the suite in \`test/faults\` sends them over real sockets. After
+each case, a request and a socket that was open before it check that nothing else was affected. \`npm run faults\` runs this suite
+and writes this page.
 
-| group | cases run | held |
+| group | cases | passed |
 | --- | ---: | ---: |`;
 
 interface Group {
