@@ -129,7 +129,8 @@ class ControllerCompiler {
   ): CompiledRoute {
     const { kind } = route;
     const path = joinPaths(this.metadata.path, route.path);
-    const site = { controller: this.target, method: name, kind, path };
+    const verb = kind === 'websocket' ? 'GET' : route.verb;
+    const site = { controller: this.target, method: name, kind, verb, path };
     const parameters = bindParameters(method.parameters, site, this.validator);
     const all = [...this.application, ...links];
     const { host } = this.metadata.options;
@@ -146,7 +147,7 @@ class ControllerCompiler {
       socket?.step ?? (kind === 'sse' ? sseStep(once, method.status, guard) : httpStep(once, method.status));
     return {
       kind,
-      verb: kind === 'http' ? route.verb : 'GET',
+      verb,
       path,
       host: host === undefined ? undefined : hostname(host),
       name: `${this.target.name}.${name}`,

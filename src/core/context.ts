@@ -184,7 +184,9 @@ export class Context {
     const fields = Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
     );
-    const request = headOnly(this.request, { ...this.request.headers, ...fields });
+    // The body of a stream that was opened by POST has been read.
+    const { 'content-length': _length, 'transfer-encoding': _coding, ...head } = this.request.headers;
+    const request = headOnly(this.request, { ...head, ...fields });
     const { kind, path, params, environment, search } = this;
     const fresh = new Context(kind, path, params, request, new ServerResponse(request), environment, search);
     fresh.watched = true;

@@ -194,14 +194,12 @@ export class Dispatcher {
 
   #find(method: string, path: string, request: IncomingMessage): Match | undefined {
     const router = this.#router;
-    if (method !== 'GET') {
-      const match = router.find('http', method, path, request);
-      return match ?? (method === 'HEAD' ? router.find('http', 'GET', path, request) : undefined);
-    }
-    const stream = router.has('sse') ? router.find('sse', 'GET', path, request) : undefined;
-    const answer = router.find('http', 'GET', path, request);
+    const stream = router.hasStreams(method) ? router.find('sse', method, path, request) : undefined;
+    const answer = router.find('http', method, path, request);
     if (stream !== undefined) return answer === undefined || prefersStream(request) ? stream : answer;
-    return answer ?? upgradeRequired(router.find('websocket', 'GET', path, request));
+    if (answer !== undefined || (method !== 'HEAD' && method !== 'GET')) return answer;
+    if (method === 'HEAD') return router.find('http', 'GET', path, request);
+    return upgradeRequired(router.find('websocket', 'GET', path, request));
   }
 
   /** The target of a request to a proxy names its authority too (RFC 9112, 3.2.2): it is to be ours. */

@@ -27,6 +27,11 @@ export interface WebSocketOptions {
   rate?: number;
 }
 
+export interface SseOptions {
+  /** The method of the request that opens the stream: GET by default. */
+  method?: 'GET' | 'POST';
+}
+
 export interface RpcOptions {
   /** Lets calls of one socket overlap; their answers are told apart by id. */
   concurrent?: boolean;
@@ -34,7 +39,7 @@ export interface RpcOptions {
 
 export type RouteMetadata =
   | { kind: 'http'; verb: Verb; path: string }
-  | { kind: 'sse'; path: string }
+  | { kind: 'sse'; verb: 'GET' | 'POST'; path: string }
   | { kind: 'websocket'; path: string; options: WebSocketOptions }
   | { kind: 'rpc'; name: string; options: RpcOptions };
 
@@ -47,6 +52,8 @@ export interface ParameterSite {
   readonly method: string;
   readonly index: number;
   readonly kind: Kind | 'rpc';
+  /** The method of the request; of calls there is none. */
+  readonly verb?: string;
   /** The full template of the route's path. */
   readonly path: string;
 }

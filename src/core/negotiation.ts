@@ -14,10 +14,11 @@ export function prefersStream(request: IncomingMessage): boolean {
 
 /** Whether `Accept` decides between this route and another: a cache is to keep their answers apart. */
 export function varies({ kind, verb, path, host }: Route, routes: readonly Route[]): boolean {
-  if (kind === 'websocket' || !isGet(verb)) return false;
+  if (kind === 'websocket') return false;
   const other = kind === 'http' ? 'sse' : 'http';
   return routes.some(
-    (route) => route.kind === other && isGet(route.verb) && route.path === path && route.host === host,
+    (route) =>
+      route.kind === other && isOneOf(route.verb, verb) && route.path === path && route.host === host,
   );
 }
 
@@ -33,6 +34,7 @@ export function varying<R extends Route>(route: R): R {
   };
 }
 
-function isGet(verb: string): boolean {
-  return verb === 'GET' || verb === 'ALL';
+/** Whether a request can be meant for both. */
+function isOneOf(verb: string, other: string): boolean {
+  return verb === other || verb === 'ALL' || other === 'ALL';
 }

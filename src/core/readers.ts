@@ -70,11 +70,11 @@ function bind(
 ): BoundParameter {
   const call = `@${metadata.name}(${metadata.args.map(show).join(', ')})`;
   const kind: Kind = site.kind === 'rpc' ? 'websocket' : site.kind;
-  if (metadata.kinds !== undefined && !metadata.kinds.includes(kind)) {
-    throw mistake(
-      site,
-      `is ${call}, which has no meaning in ${LABELS[kind]}: it works in ${metadata.kinds.map((k) => LABELS[k]).join(' and ')}`,
-    );
+  const body = metadata.takes === 'body' && hasBody(site);
+  if (metadata.kinds !== undefined && !metadata.kinds.includes(kind) && !body) {
+    const works = `it works in ${metadata.kinds.map((k) => LABELS[k]).join(' and ')}`;
+    const remedy = metadata.takes === 'body' ? ", and with @Sse(path, { method: 'POST' })" : '';
+    throw mistake(site, `is ${call}, which has no meaning in ${LABELS[kind]}: ${works}${remedy}`);
   }
   if (metadata.takes === 'socket' && site.kind === 'rpc') {
     throw mistake(
@@ -215,11 +215,16 @@ function plainReader({ read, args }: ParameterMetadata): Reader {
 }
 
 function bodyReader(site: ParameterSite, type: unknown): Reader {
-  if (site.kind !== 'http') return (_ctx, message) => message;
+  if (!hasBody(site)) return (_ctx, message) => message;
   const form: BodyForm = type === String ? 'text' : BYTES.has(type) ? 'bytes' : 'parsed';
   const read: Reader = (ctx) =>
     readBody(ctx.request, form as 'parsed', ctx.environment.limits.body) as Promise<unknown> | Readable;
   return type === Multipart ? async (ctx, message) => onlyMultipart(await read(ctx, message)) : read;
+}
+
+/** Whether it is the request that has the body, and not a message or a call. */
+function hasBody({ kind, verb }: ParameterSite): boolean {
+  return kind === 'http' || (kind === 'sse' && verb === 'POST');
 }
 
 function onlyMultipart(body: unknown): Multipart {

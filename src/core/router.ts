@@ -9,7 +9,7 @@ import { checkTemplate, patternsOf } from './path-template.js';
 /** One kind of answer on one path: what start-up has folded from the decorators. */
 export interface Route {
   readonly kind: Kind;
-  /** The method of the request; GET for streams and sockets. */
+  /** The method of the request; GET for sockets. */
   readonly verb: string;
   /** The full template of the path. */
   readonly path: string;
@@ -50,7 +50,8 @@ const WHOLE = /^(?::\w+\??|\*|[^:*]*)$/;
 export class Router {
   readonly #trees: Record<Kind, Tree> = { http: tree(), sse: tree(), websocket: tree() };
   readonly #names = new Map<string, string>();
-  readonly #kinds = new Set<Kind>();
+  /** Which kinds there are, and by which methods. */
+  readonly #kinds = new Set<string>();
   /** Routes without parameters, by verb and path. */
   readonly #plain = {
     http: new Map<string, Map<string, Route>>(),
@@ -77,7 +78,7 @@ export class Router {
         this.#names.set(key, name);
       }
     }
-    this.#kinds.add(kind);
+    for (const method of methods) this.#kinds.add(`${kind} ${method}`);
     if (host !== undefined) this.#hosts = true;
     try {
       this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, {
@@ -100,7 +101,7 @@ export class Router {
       if (kind === 'sse' || verb === 'ALL' || /[:*()%]/.test(path)) continue;
       if (canonicalPath(path) !== path || urlPath(path) !== path) continue;
       // Where there is a stream, too, `Accept` decides.
-      const streams = kind === 'http' && verb === 'GET' && this.#search('sse', 'GET', path, undefined);
+      const streams = kind === 'http' && this.#search('sse', verb, path, undefined);
       if (streams !== false && streams !== undefined) continue;
       const match = this.#search(kind, verb, path, undefined);
       if (match === undefined) continue;
@@ -115,9 +116,9 @@ export class Router {
     return this.#plain[kind].get(verb)?.get(path);
   }
 
-  /** Whether there is any route of a kind. */
-  has(kind: Kind): boolean {
-    return this.#kinds.has(kind);
+  /** Whether any route opens a stream by a method. */
+  hasStreams(verb: string): boolean {
+    return this.#kinds.has(`sse ${verb}`);
   }
 
   /** @throws HttpError 400 for a parameter with a dot segment. */
@@ -149,14 +150,17 @@ export class Router {
     // A stream has no head without its events, and a socket none at all: HEAD is not theirs.
     const opens = this.find('sse', 'GET', path, request) ?? this.find('websocket', 'GET', path, request);
     if (opens !== undefined) verbs.add('GET');
+    if (this.find('sse', 'POST', path, request) !== undefined) verbs.add('POST');
     if (verbs.size > 0) verbs.add('OPTIONS');
     return [...verbs];
   }
 }
 
-/** `GET`, `SSE` or `WebSocket`, as people call it. */
+/** `GET`, `SSE`, `SSE POST` or `WebSocket`, as people call it. */
 export function label(kind: Kind, verb: string): string {
-  return kind === 'http' ? verb : kind === 'sse' ? 'SSE' : 'WebSocket';
+  if (kind === 'http') return verb;
+  if (kind === 'websocket') return 'WebSocket';
+  return verb === 'GET' ? 'SSE' : `SSE ${verb}`;
 }
 
 /** Joins templates of class and method. */

@@ -66,7 +66,7 @@ export const Cookies = param<Input>('Cookies', (ctx, name?) => pick(ctx.cookies,
   named: true,
 });
 
-/** The body of a request; on a socket each message; on a call its `params`. */
+/** The body of a request, also of an `@Sse` by POST; on a socket each message; on a call its `params`. */
 export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typeof Multipart]>(
   'Body',
   () => undefined,

@@ -6,12 +6,14 @@ import {
   type ControllerOptions,
   type RouteMetadata,
   type RpcOptions,
+  type SseOptions,
   type Verb,
   type WebSocketOptions,
 } from '../core/metadata.js';
 import {
   callback,
   checkOptionsOf,
+  oneOf,
   POSITIVE,
   SWITCH,
   TEXT,
@@ -21,6 +23,7 @@ import {
 } from '../core/option-checks.js';
 
 const CONTROLLER: Checks<ControllerOptions> = { host: ["a host such as 'api.example.org'", TEXT[1]] };
+const SSE: Checks<SseOptions> = { method: oneOf('GET', 'POST') };
 const WEBSOCKET: Checks<WebSocketOptions> = {
   protocols: TEXTS,
   codec: withMethods('a codec', 'encode', 'decode'),
@@ -51,9 +54,16 @@ export const Options = verb('OPTIONS');
 /** Answers every method. */
 export const All = verb('ALL');
 
-/** Opens an event stream for requests that accept `text/event-stream`. */
-export function Sse(path = ''): MethodDecorator {
-  return route('Sse', { kind: 'sse', path });
+/**
+ * Opens an event stream for requests that accept `text/event-stream`. With `{ method: 'POST' }` it takes a body, as APIs of
+ * language models do; browsers call it by `fetch`, since `EventSource` sends GET.
+ */
+export function Sse(path = '', options: SseOptions = {}): MethodDecorator {
+  const decorate = route('Sse', { kind: 'sse', verb: options.method ?? 'GET', path });
+  return (prototype, method, descriptor) => {
+    checkOptionsOf(options, SSE, `${nameOf(prototype, method)}: @Sse('${path}')`);
+    decorate(prototype, method, descriptor);
+  };
 }
 
 /** Opens a socket (RFC 6455) for requests that ask for the upgrade. */

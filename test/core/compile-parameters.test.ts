@@ -36,7 +36,7 @@ describe('an application refuses to start for parameters', () => {
       '@Body() in @Sse',
       Sse(),
       Body(),
-      'is @Body(), which has no meaning in an @Sse method: it works in an HTTP method and a @WebSocket method',
+      "is @Body(), which has no meaning in an @Sse method: it works in an HTTP method and a @WebSocket method, and with @Sse(path, { method: 'POST' })",
     ],
     [
       '@Connection() in @Post',
