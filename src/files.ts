@@ -6,14 +6,15 @@ import type { Middleware } from './core/compose.js';
 import { HttpError } from './core/errors.js';
 import { checkOptionsOf, COUNT, SWITCH, TEXT, type Checks } from './core/option-checks.js';
 
+/** Options of `files()`. */
 export interface FilesOptions {
-  /** Where in the paths the folder stands: `'/assets'`. By default at the root. */
+  /** The path below which the files are served: `'/assets'`. The root by default. */
   prefix?: string;
-  /** What answers for a folder: `'index.html'`. `false` for nothing. */
+  /** The file that is served for a folder; `'index.html'` by default, `false` for none. */
   index?: string | false;
-  /** Seconds for which a client need not ask again: 0, so that it asks, and is answered 304, each time. */
+  /** Seconds during which clients need not ask again; 0 by default, so that they ask each time, and get a 304. */
   maxAge?: number;
-  /** The names change with the content: within `maxAge` not even a reload asks again (RFC 8246). */
+  /** Whether file names change with their content, so that not even a reload asks again within `maxAge` (RFC 8246). `false` by default. */
   immutable?: boolean;
 }
 
@@ -25,11 +26,16 @@ const OPTIONS: Checks<FilesOptions> = {
 };
 
 /**
- * Serves the files of a folder: `GET` and `HEAD`, with `ETag`, `Last-Modified`, conditions and ranges (RFC 9110).
- * What is no file of the folder goes on to what comes next, and so do names that begin with a dot.
- * Links out of the folder are followed: link only what may be seen.
+ * Middleware that serves the static files of a folder for `GET` and `HEAD`, with `ETag`, `Last-Modified`, conditional requests and
+ * ranges (RFC 9110). Requests that match no file, and names that begin with a dot, continue to the routes. Symbolic links out of
+ * the folder are followed: link only what everyone may see. It needs the package `@fastify/send`.
  *
- * @throws HttpError 412 or 416 for a condition or a range that does not hold.
+ * @param root the folder, as a path or a `file:` URL
+ * @throws TypeError for a prefix without a leading slash. A request gets a 412 or 416 for a condition or a range that fails.
+ * @example
+ * ```ts
+ * createApp({ controllers, middleware: [files(new URL('../public', import.meta.url), { maxAge: 3600 })] });
+ * ```
  */
 export function files(root: string | URL, options: FilesOptions = {}): Middleware {
   checkOptionsOf(options, OPTIONS, 'files');

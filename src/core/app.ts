@@ -24,37 +24,56 @@ import type { Stats } from './stats.js';
 import { TcpConnections } from './tcp-connections.js';
 import { Upgrader } from './upgrader.js';
 
+/** Options of `app.listen()`. */
 export interface ListenOptions {
-  /** 0, the default, takes any that is free. */
+  /** The TCP port; 0 by default, which takes any free port. */
   port?: number;
-  /** Where to listen: only this machine, unless told otherwise. `'0.0.0.0'` or `'::'` is everywhere. */
+  /** The address to listen on; `'127.0.0.1'` by default. `'0.0.0.0'` or `'::'` are all addresses. */
   host?: string;
   /**
-   * Ends the process in order on SIGTERM and SIGINT, and at once on a second signal; drains and ends it with 1 on an
-   * uncaught exception, and logs unhandled rejections.
+   * Whether SIGTERM and SIGINT close the application and end the process with 0, and a second signal ends it at once. An
+   * uncaught exception then closes the application and ends the process with 1; unhandled rejections are logged. `false` by
+   * default.
    */
   signals?: boolean;
 }
 
+/** Options of `app.close()`. */
 export interface CloseOptions {
-  /** Milliseconds that open exchanges and connections have to end: 10 s. What is left then is cut. */
+  /** The grace period in milliseconds; 10,000 by default. Exchanges and connections that are open after it are cut. */
   grace?: number;
 }
 
 /**
- * Makes an application: reads the decorators, checks them, and folds each route into one function.
- * @throws ConfigurationError for every mistake that can be known now.
+ * Creates an application: reads the decorators, checks them, and resolves controllers and middleware.
+ *
+ * @throws ConfigurationError for every mistake that can be found at start-up: wrong options, duplicate routes, parameters without
+ * a meaning, classes that cannot be resolved, methods of one path with different guards
+ * @example
+ * ```ts
+ * const app = createApp({ controllers: [RoomController], middleware: [sessions()] });
+ * const { url } = await app.listen({ port: 3000, signals: true });
+ * ```
  */
 export function createApp(options: AppOptions): App {
   checkOptions(options);
   return new App(options);
 }
 
-/** An application: what `createApp` gives, and what a service can have injected to read `stats()`. */
+/**
+ * An application, as `createApp` returns it. Services can have it injected.
+ *
+ * @example
+ * ```ts
+ * app.onClose(() => database.end());
+ * console.log(app.explain(), app.stats());
+ * await app.close({ grace: 5_000 });
+ * ```
+ */
 export class App {
-  /** Node's own server, for what is not covered here. */
+  /** Node's HTTP server, for what coequal does not cover. */
   readonly server: Server;
-  /** The application's own container, a child of the one given. What is registered here wins. */
+  /** The application's own container, a child of the one given. Registrations here take precedence. */
   readonly container: DependencyContainer;
   readonly #injection: Injection;
   readonly #environment: Environment;
@@ -151,7 +170,12 @@ export class App {
     });
   }
 
-  /** Starts to listen. @throws Error if the port is taken. */
+  /**
+   * Starts to listen, and resolves with the port and the URL, `http://localhost:3000`.
+   *
+   * @throws Error if the port is taken, if the application listens already, or if it has been closed; ConfigurationError for
+   * unknown or wrong options
+   */
   async listen(options: ListenOptions = {}): Promise<{
     port: number;
     url: string;
@@ -182,12 +206,12 @@ export class App {
     return { port: taken, url: `http://${name}:${taken}` };
   }
 
-  /** Every route as a table: kind, verb, path, method, its middleware in order, its scopes, its calls. */
+  /** Every route as a table of text: kind, path, method, middleware in order, scoped services, calls. */
   explain(): string {
     return explain(this.#routes);
   }
 
-  /** What is open and waits now, and what was counted since the start. */
+  /** What is open now, and what was counted since the start. */
   stats(): Stats {
     const { connections, channels, counters, broker } = this.#environment;
     const { published, dropped, conflated } = channels.topics.counters;
@@ -208,9 +232,11 @@ export class App {
   }
 
   /**
-   * Runs `work` when the application closes: once no exchange or connection is open, and before the container disposes
-   * its services. The last registered runs first, each is awaited within the grace, and errors are logged.
-   * @throws Error once that work has begun.
+   * Runs `work` when the application closes: after the last exchange and connection, and before the container disposes of its
+   * services. The function registered last runs first. Each is awaited, within the grace period or half a second; errors are
+   * logged.
+   *
+   * @throws Error once these functions have begun to run
    */
   onClose(work: () => unknown): void {
     if (this.#onClose === undefined)
@@ -219,9 +245,9 @@ export class App {
   }
 
   /**
-   * Ends the application: nothing new is accepted, what is in flight is answered, sockets are told 1012 and
-   * streams end, deferred work and `onClose()` run, and the container is disposed. Over within the grace; a second call waits
-   * for the first.
+   * Shuts the application down gracefully: accepts nothing new, responds to what is in flight, closes sockets with 1012, ends
+   * streams, runs deferred work and the functions of `onClose()`, and disposes of the container. After the grace period, what is
+   * still open is cut. A second call waits for the first.
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {

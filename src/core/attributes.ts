@@ -1,4 +1,4 @@
-/** A key of `ctx.attributes` that knows the type of its value. Two keys of one name are two keys. */
+/** A key of `ctx.attributes` with the type of its value. Two keys with the same name are different keys. */
 export class Attribute<T> {
   // Carries the type; nothing reads it.
   declare protected readonly type: T;
@@ -10,12 +10,21 @@ export class Attribute<T> {
   }
 }
 
-/** Makes a typed key: `const Plan = attribute<'free' | 'paid'>('plan')`. */
+/**
+ * Creates a typed key for `ctx.attributes` and `@Attr(key)`.
+ *
+ * @param name for error messages and logs; it need not be unique
+ * @example
+ * ```ts
+ * const Plan = attribute<'free' | 'paid'>('plan');
+ * ctx.attributes.set(Plan, 'paid');
+ * ```
+ */
 export function attribute<T>(name: string): Attribute<T> {
   return new Attribute<T>(name);
 }
 
-/** What middleware learnt about an exchange, by name or by typed key. */
+/** Data that middleware passes to handlers, by string, symbol or typed key. */
 export interface Attributes extends Map<unknown, unknown> {
   get<T>(key: Attribute<T>): T | undefined;
   get(key: unknown): unknown;

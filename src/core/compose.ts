@@ -1,18 +1,21 @@
 import type { Context } from './context.js';
 import { isThenable } from './promises.js';
 
-/** Calls the rest: resolves when the answer is decided, and before it is sent. */
+/** Runs the rest of the chain. Resolves when the response is decided, before it is sent. Call it once, and await it. */
 export type Next = () => Promise<void>;
 
-/** Wraps the making of the head, for each kind alike. */
+/**
+ * Middleware runs before a request, an event stream and an upgrade alike. To respond, throw an `HttpError`, call `ctx.send()`, or
+ * set `ctx.status`; otherwise call `next()`.
+ */
 export type Middleware = (ctx: Context, next: Next) => unknown;
 
-/** Middleware with services of its own: an injectable class. */
+/** Middleware as an injectable class, with services of its own. */
 export interface MiddlewareClass {
   use(ctx: Context, next: Next): unknown;
 }
 
-/** What `@UseMiddleware` and `createApp` take. */
+/** What `@UseMiddleware` and `createApp({ middleware })` take: functions and injectable classes. */
 export type MiddlewareLike = Middleware | (new (...args: never[]) => MiddlewareClass);
 
 /** A function of the context; what it leaves behind is on the context. */

@@ -14,10 +14,10 @@ import type { Session } from '../live/session.js';
 import { parseTraceParent, type TraceParent } from './trace-parent.js';
 import { responseOn } from './upgrade-response.js';
 
-/** How an exchange goes on after its head: a body, an event stream, or a conversation. */
+/** What follows the head of an exchange: a body, an event stream, or a conversation. */
 export type Kind = 'http' | 'sse' | 'websocket';
 
-/** One request and the head of its one answer: the same for all three kinds. */
+/** The exchange: one request and the head of its one response, the same for HTTP, event streams and WebSockets. */
 export class Context {
   /** Set where the answer has been decided: by `send`, or by what the method returned. */
   /** @internal */ answer: unknown = undefined;
@@ -59,11 +59,11 @@ export class Context {
 
   constructor(
     readonly kind: Kind,
-    /** The canonical path: the one spelling that the router saw. */
+    /** The canonical path (RFC 3986, section 6.2.2), without the query: the spelling that the router matched. */
     readonly path: string,
-    /** Parameters of the path, decoded. */
+    /** Parameters of the path, decoded, as a record without a prototype. */
     readonly params: Readonly<Record<string, string>>,
-    /** Node's own request; of an open socket, its head. */
+    /** Node's request; after the 101 of a socket, what remains of it. */
     public request: IncomingMessage,
     /** The response, or the socket of an upgrade: there it is only made for those who ask for it. */
     response: ServerResponse | Duplex,
@@ -76,7 +76,7 @@ export class Context {
     if (!(response instanceof ServerResponse)) this.watched = true;
   }
 
-  /** Node's own response: on an upgrade too, until the 101 has been sent. */
+  /** Node's response; of an upgrade too, until the 101 has been sent. */
   get response(): ServerResponse {
     const response = this.#response;
     if (response instanceof ServerResponse) return response;
@@ -109,15 +109,17 @@ export class Context {
     this.#response = response;
   }
 
+  /** The HTTP method of the request: `GET`. */
   get method(): string {
     return this.request.method ?? 'GET';
   }
 
-  /** The target of the request: the canonical path, escaped as URLs are, and the query as it came. */
+  /** The URL of the request: the canonical path, escaped, and the query as it came. Log `path` instead: queries may hold tokens. */
   get url(): string {
     return this.request.url ?? '/';
   }
 
+  /** Header fields of the request, by lower-case name. */
   get headers(): IncomingHttpHeaders {
     return this.request.headers;
   }
@@ -135,17 +137,17 @@ export class Context {
     return (this.#cookies ??= parseCookie(this.request.headers.cookie ?? ''));
   }
 
-  /** The address of the client; of a proxy's client only where `trustProxy` names the proxy. */
+  /** The IP address of the client; behind a proxy, if `trustProxy` names it. */
   get ip(): string {
     return this.environment.address(this.request);
   }
 
-  /** Tells this exchange from all others, in logs and problem documents. */
+  /** The request id in logs and problem documents: a random UUID. */
   get id(): string {
     return (this.#id ??= randomUUID());
   }
 
-  /** Who the request is from, once middleware has said so. */
+  /** The user, once middleware has set it. Declare its type in `Register`. */
   get user(): RegisteredUser | undefined {
     return this.#user;
   }
@@ -154,7 +156,7 @@ export class Context {
     this.#user = user;
   }
 
-  /** The session, where `sessions()` runs; what Express middleware has made of it, where that runs instead. */
+  /** The session of `sessions()`, or that of Express middleware such as express-session. */
   get session(): Session {
     return this.#session as Session;
   }
@@ -163,7 +165,7 @@ export class Context {
     this.#session = session;
   }
 
-  /** What middleware learnt about the exchange, for those who come after it. */
+  /** Data that middleware passes to handlers, by string, symbol or typed key. */
   get attributes(): Attributes {
     return (this.#attributes ??= new Map() as Attributes);
   }
@@ -193,12 +195,12 @@ export class Context {
     return fresh;
   }
 
-  /** The trace that the request belongs to, by its `traceparent` (W3C Trace Context). */
+  /** The trace of the request, from its `traceparent` (W3C Trace Context); `undefined` without a valid one. */
   get trace(): TraceParent | undefined {
     return parseTraceParent(this.request.headers.traceparent);
   }
 
-  /** The status of the answer, 200 until one is set. */
+  /** The status of the response; 200 until one is set. @throws TypeError when set to anything but 200 to 599 */
   get status(): number {
     return this.explicitStatus || 200;
   }
@@ -210,21 +212,23 @@ export class Context {
     this.explicitStatus = status;
   }
 
-  /** Sets a header field of the answer, the 101 of a socket included. */
+  /** Sets a header field of the response, also of the 101 of a socket. */
   setHeader(name: string, value: string | number | readonly string[]): this {
     this.response.setHeader(name, value);
     return this;
   }
 
-  /** Adds a value to a header field of the answer. */
+  /** Adds a value to a header field of the response. */
   appendHeader(name: string, value: string | readonly string[]): this {
     this.response.appendHeader(name, value);
     return this;
   }
 
   /**
-   * Sets a cookie (RFC 6265): `HttpOnly`, `SameSite=Lax`, for all paths, and `Secure` where the connection is.
-   * @throws TypeError for a bad name or value, or a cookie of more than 4,096 bytes.
+   * Sets a cookie (RFC 6265). By default it is `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` on TLS.
+   *
+   * @param options `maxAge` in seconds, `expires`, `domain`, `path`, `sameSite`, `secure`, `httpOnly` …
+   * @throws TypeError for an invalid name or value, or a cookie of more than 4,096 bytes
    */
   setCookie(name: string, value: string, options: SetCookie = {}): this {
     const secure = this.environment.secure(this.request);
@@ -232,9 +236,11 @@ export class Context {
   }
 
   /**
-   * Sends what a returned value would: the body of the answer, an event, or a message. Before the head is
-   * sent, the value waits for it. False says that the reader is behind.
-   * @throws Error if the exchange has been answered already.
+   * Does what returning the value does: it is the body of the response, an event, or a message. Before the head is sent, the
+   * value waits for it.
+   *
+   * @returns `false` if the reader is behind; see `connection.drained()`
+   * @throws Error if the request has been responded to already; RangeError for a value of more than `limits.value` bytes
    */
   send(value: unknown): boolean {
     if (this.outlet !== undefined) {
@@ -250,7 +256,7 @@ export class Context {
     return true;
   }
 
-  /** Aborts when the exchange ends: the answer is sent, the stream has ended, the socket has closed. */
+  /** Aborts when the exchange ends: the response has been sent, the stream has ended, the socket has closed, or the client has left. */
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
@@ -260,7 +266,7 @@ export class Context {
     return this.#abort.signal;
   }
 
-  /** Runs `work` when the exchange ends, whatever the cause, exactly once; the last deferred first. */
+  /** Runs `work` when the exchange ends, whatever the cause, exactly once. What was deferred last runs first; errors are logged. */
   defer(work: () => unknown): void {
     if (this.#ended) {
       this.#run([work]);
@@ -271,8 +277,9 @@ export class Context {
   }
 
   /**
-   * Ends the connection at `date`: 3000 for a socket, an `end` event for a stream; a streamed response is cut.
-   * @throws TypeError for what is not a valid Date: nothing stays open without the end that was meant
+   * Ends the connection at `date`: a socket closes with 3000, a stream gets an `end` event, a streamed response is cut.
+   *
+   * @throws TypeError for anything but a valid Date, so that nothing stays open for ever by mistake
    */
   expires(date: Date): void {
     timeOf(date);

@@ -2,7 +2,7 @@ import { stringifySetCookie as stringify, type SerializeOptions } from 'cookie';
 
 export { parseCookie } from 'cookie';
 
-/** Attributes of a cookie, RFC 6265: `maxAge` in seconds, `expires`, `domain`, `path`, `sameSite` … */
+/** Attributes of a cookie (RFC 6265): `maxAge` in seconds, `expires`, `domain`, `path`, `sameSite`, `secure`, `httpOnly` … */
 export type SetCookie = SerializeOptions;
 
 /** What browsers keep of one cookie, RFC 6265 section 6.1; they drop longer ones without a word. */

@@ -1,6 +1,6 @@
 import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
 
-/** A problem document, RFC 9457. `errors` lists what validation refused. */
+/** A problem document (RFC 9457), as clients get it. `errors` lists the invalid parts of the input. */
 export interface Problem {
   type?: string;
   title: string;
@@ -11,24 +11,34 @@ export interface Problem {
   [extension: string]: unknown;
 }
 
-/** One thing that validation refused: where it is in the input, and what is wrong with it. */
+/** One invalid part of the input: its path, such as `items.0.price`, and what is wrong with it. */
 export interface Violation {
   path: string;
   message: string;
 }
 
+/** Options of `HttpError`. */
 export interface HttpErrorOptions {
-  /** What led here. It is logged, and never shown to the client. */
+  /** The error that led here. It is logged with errors of 500 or more, and never sent to the client. */
   cause?: unknown;
-  /** Header fields of the answer, `WWW-Authenticate` or `Retry-After`, say. */
+  /** Header fields of the response, such as `WWW-Authenticate` or `Retry-After`. */
   headers?: OutgoingHttpHeaders;
   /** Further members of the problem document. */
   extensions?: Record<string, unknown>;
 }
 
 /**
- * An error that the client may see. Before the head it is an answer with `status` and a problem document;
- * on an open socket it becomes a close code or, for a message, an `{ error }` reply.
+ * An error that the client may see. Before the head it is a response with `status` and a problem document (RFC 9457). For a
+ * message of a socket it is an `{ error }` reply, for a call a JSON-RPC error, and in a socket method that runs once it is the
+ * close code.
+ *
+ * @example
+ * ```ts
+ * throw new HttpError(409, 'The account is locked', {
+ *   headers: { 'retry-after': '60' },
+ *   extensions: { lockedUntil: '2026-02-01' },
+ * });
+ * ```
  */
 export class HttpError extends Error {
   readonly status: number;
@@ -36,7 +46,11 @@ export class HttpError extends Error {
   readonly headers: OutgoingHttpHeaders | undefined;
   readonly extensions: Record<string, unknown> | undefined;
 
-  /** @throws TypeError if `status` is no status code of an error (400 to 599). */
+  /**
+   * @param status a status of an error: 400 to 599
+   * @param detail what went wrong, for the client; the name of the status by default
+   * @throws TypeError for any other status
+   */
   constructor(status: number, detail?: string, { cause, headers, extensions }: HttpErrorOptions = {}) {
     super(detail ?? STATUS_CODES[status] ?? `Status ${status}`, cause === undefined ? undefined : { cause });
     if (!Number.isInteger(status) || status < 400 || status > 599) {
@@ -50,7 +64,7 @@ export class HttpError extends Error {
   }
 }
 
-/** A mistake in the program, found at start-up. Its message names class, method, parameter and remedy. */
+/** A mistake in the program, found at start-up. The message names class, method, parameter and remedy. */
 export class ConfigurationError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

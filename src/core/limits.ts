@@ -1,48 +1,48 @@
-/** Bounds on what a client may send. Sizes are bytes. */
+/** Limits on what clients may send and occupy. Sizes are bytes. */
 export interface Limits {
   /** The body of a request: 1 MiB. More is a 413. */
   body: number;
-  /** One WebSocket message: 64 KiB. More closes the socket with 1009. */
+  /** One message of a socket: 64 KiB. More closes the socket with 1009. */
   message: number;
-  /** The head of a request, request line and header fields together: 16 KiB. More is a 431. */
+  /** The head of a request: request line and header fields together, 16 KiB. More is a 431. */
   head: number;
   /** Header fields of one request: 200. More is a 431. */
   headers: number;
   /** Parameters of one query: 1,000. More is a 400. */
   query: number;
-  /** Upgrades whose middleware still runs: 1,000. Further ones are a 503. */
+  /** Upgrades whose middleware still runs: 1,000. More are a 503. */
   handshakes: number;
-  /** What may wait in memory for one reader that takes nothing: 1 MiB. */
+  /** Bytes that may wait for a reader that takes nothing: 1 MiB. Above it, for two seconds, it is a slow consumer and is closed. */
   buffered: number;
-  /** What may wait for all readers together: 64 MiB. Those that have taken nothing for the longest are given up first. */
+  /** Bytes that may wait for all readers together: 64 MiB. Above it, those that have taken nothing for the longest are closed first. */
   bufferedTotal: number;
-  /** One value as it is sent: 16 MiB. More is the sender's error, and reaches nobody. */
+  /** One value that is sent: 16 MiB. More is a `RangeError` for the sender, and reaches no reader. */
   value: number;
-  /** What the histories of all channels keep together: 64 MiB. The channel that was quiet for the longest goes first. */
+  /** The histories of all channels together: 64 MiB. Above it, the channel that was quiet for the longest loses its history first. */
   history: number;
-  /** Connections in all, no limit by default: more are answered with 503. */
+  /** Open connections in all; no limit by default. More are a 503. */
   connections: number;
-  /** Connections of one user, no limit by default: more are answered with 429. */
+  /** Open connections of one user; no limit by default. More are a 429. */
   connectionsPerUser: number;
-  /** Connections from one address, no limit by default: more are answered with 429. */
+  /** Open connections from one address; no limit by default. More are a 429. */
   connectionsPerAddress: number;
 }
 
-/** Times in milliseconds. */
+/** Timeouts in milliseconds. */
 export interface Timeouts {
-  /** Until the head of a request is there: 15 s. */
+  /** To receive the head of a request: 15,000. Then a 408. */
   headers: number;
-  /** Until the whole request is there: 60 s. */
+  /** To receive the whole request: 60,000. Then a 408. */
   request: number;
-  /** How long an idle connection is kept for the next request: 10 s. */
+  /** How long an idle keep-alive connection stays open for the next request: 10,000. */
   keepAlive: number;
-  /** Until a handler has sent the head of its response: 60 s, then a 503. */
+  /** Until a handler has sent the head of its response: 60,000. Then a 503. */
   handler: number;
-  /** Until the middleware of an upgrade has decided: 10 s, then a 503. */
+  /** Until the middleware of an upgrade has decided: 10,000. Then a 503. */
   handshake: number;
-  /** From the first fragment of a message to its last: 60 s, looked at with each heartbeat; then 1008. */
+  /** From the first fragment of a message to its last: 60,000, checked with each heartbeat. Then the socket closes with 1008. */
   message: number;
-  /** Until the peer has answered a close frame: 5 s. */
+  /** Until the peer has answered a close frame: 5,000. Then the connection is cut. */
   close: number;
 }
 

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { isThenable } from './promises.js';
 
-/** What the application writes its log to: pino, or anything of its shape. */
+/** What the application logs to: pino, or an object with these methods. */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

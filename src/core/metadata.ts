@@ -10,30 +10,35 @@ import type { Codec } from '../live/format.js';
 export const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;
 export type Verb = (typeof VERBS)[number] | 'ALL';
 
+/** Options of `@Controller`. */
 export interface ControllerOptions {
-  /** Only requests for this host reach the controller. */
+  /** Serve requests for this host only, whatever its case, port and trailing dot. All hosts by default. */
   host?: string;
 }
 
+/** Options of `@WebSocket`. */
 export interface WebSocketOptions {
-  /** Subprotocols that the route speaks, best first. */
+  /** Subprotocols that the route speaks, best first. A client that offers none of them is opened without one. */
   protocols?: readonly string[];
+  /** Replaces JSON in both directions, for example with MessagePack. */
   codec?: Codec;
-  /** Sees errors of messages before they are answered; what it returns as an `HttpError` is answered instead. */
+  /** Sees errors of this socket before the application's `onError`. An `HttpError` that it returns, or a promise of one, replaces the error. */
   onError?: (error: unknown, context: Context) => unknown;
-  /** Which origins may open this socket; the application's policy by default. */
+  /** Which pages may open this socket; the policy of the application by default. */
   origins?: OriginPolicy;
-  /** Messages a second that one socket may send: more closes it with 1008. No limit by default. */
+  /** Messages per second that one socket may send, with bursts of as many; more closes it with 1008. No limit by default. */
   rate?: number;
 }
 
+/** Options of `@Sse`. */
 export interface SseOptions {
-  /** The method of the request that opens the stream: GET by default. */
+  /** The HTTP method of the request that opens the stream; `'GET'` by default. */
   method?: 'GET' | 'POST';
 }
 
+/** Options of `@Rpc`. */
 export interface RpcOptions {
-  /** Lets calls of one socket overlap; their answers are told apart by id. */
+  /** Whether calls of one socket may overlap, up to 32. `false` by default: they are handled in order. */
   concurrent?: boolean;
 }
 

@@ -1,14 +1,14 @@
 import { Readable, type Writable } from 'node:stream';
 import { ConfigurationError, Disconnected, HttpError } from './errors.js';
 
-/** A field of a form, or a file, which is read while it arrives. */
+/** A part of a form: a field with its `value`, or a file with a `stream` that is read as it arrives. */
 export type Part =
   | { name: string; value: string }
   | {
       name: string;
-      /** Without its directories. It comes from the client: never a path to write to as it is. */
+      /** The file name without directories. It comes from the client: never use it as a path. */
       filename: string;
-      /** What the client says it is, in lower case and without parameters. */
+      /** The media type that the client claims, in lower case and without parameters. */
       mediaType: string;
       stream: Readable;
     };

@@ -27,44 +27,51 @@ import {
 import type { Validator } from './validator.js';
 import { originRule, type OriginPolicy } from './origins.js';
 
+/** Options of `createApp`. */
 export interface AppOptions {
+  /** The controller classes. */
   controllers: readonly Class[];
-  /** Runs around every exchange, in order: before the middleware of class and method. */
+  /** Runs around every exchange, in order, before the middleware of class and method; also if no route matches. */
   middleware?: readonly MiddlewareLike[];
   /** The parent of the application's own container; tsyringe's global one by default. */
   container?: DependencyContainer;
-  /** pino, or anything of its shape. By default warnings and errors go to standard error. */
+  /** pino, or any object with its `info`, `warn` and `error`. By default warnings and errors go to standard error; `false` for no log. */
   logger?: Logger | false;
-  /** Sees every error of every exchange. The `HttpError` that it returns, or a promise of one, is answered instead. */
+  /**
+   * Sees every error of every exchange, once. If it returns an `HttpError`, or a promise of one, the client gets that instead.
+   * The response waits for it for at most `timeouts.handshake`.
+   */
   onError?: (error: unknown, context: Context) => unknown;
   /**
-   * Validates inputs that are declared as classes: `classValidator()` from `coequal/class-validator`, or your own. Without
-   * one, such an input is an error at start-up.
+   * Validates inputs that are declared as classes: `classValidator()` from `coequal/class-validator`, or your own. Without a
+   * validator, such an input is an error at start-up.
    */
   validator?: Validator;
+  /** Limits on what clients may send and occupy; see `Limits` for the defaults. */
   limits?: Partial<Limits>;
+  /** Timeouts in milliseconds; see `Timeouts` for the defaults. */
   timeouts?: Partial<Timeouts>;
-  /** Milliseconds between two pings of an open connection: 25 s. A peer silent for two of them is gone. */
+  /** Milliseconds between two pings or keep-alive comments: 25,000 by default. A peer that is silent for two intervals is cut. */
   heartbeat?: number;
   /**
-   * Which browser pages may open sockets and, where `sessions()` runs, send unsafe methods; `'same-origin'` by default.
-   * Own pages always may. A socket's route may have its own.
+   * Which pages may open sockets and, with `sessions()`, send unsafe methods: `'same-origin'` (the default), `'*'`, a list of
+   * origins, or a function. Pages of the own origin always may. A `@WebSocket` route may have its own policy.
    */
   origins?: OriginPolicy;
-  /** Proxies whose `X-Forwarded-*` is believed: addresses, subnets, or `loopback`, `uniquelocal`. None by default. */
+  /** Proxies whose `X-Forwarded-*` is trusted: addresses, subnets, or `loopback`, `linklocal`, `uniquelocal`. None by default. */
   trustProxy?: string | readonly string[];
   /**
-   * By which id a user is known to `Connections`, limits and presence: `user.id` by default. A string, number or bigint,
-   * or an object with a `toString` of its own, such as a database's; compared by its text.
+   * Returns the id by which `Connections`, limits and presence know a user; `user.id` by default. A string, a number, a bigint,
+   * or an object with a `toString` of its own, such as a database's id. Ids are compared by their text.
    */
   userId?: (user: RegisteredUser) => UserId | undefined;
-  /** What processes tell one another by; this process alone by default. */
+  /** Carries channels, presence and revocation between processes. In memory, for one process, by default. */
   broker?: Broker;
-  /** `/livez` and `/readyz` for the orchestrator: 200, and 503 once the application is closing. Off by default. */
+  /** Whether `/livez` and `/readyz` respond to health checks: 200, and `/readyz` 503 once the application is closing. `false` by default. */
   health?: boolean;
   /**
-   * Compression of messages on sockets, permessage-deflate (RFC 7692): `true`, or ws's options such as `threshold`.
-   * Off by default: it costs memory for each socket.
+   * Compression of messages on sockets, permessage-deflate (RFC 7692): `true`, or the options of `ws`, such as `threshold`.
+   * `false` by default, because it costs memory per socket.
    */
   perMessageDeflate?: boolean | PerMessageDeflateOptions;
 }

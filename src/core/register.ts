@@ -1,5 +1,5 @@
 /**
- * The application's own types, given once by declaration merging:
+ * The types of the application's user and session, declared once by declaration merging:
  * `declare module 'coequal' { interface Register { user: Account; session: { cart: string[] } } }`
  */
 export interface Register {}

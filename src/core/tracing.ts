@@ -2,12 +2,12 @@ import { channel, tracingChannel, type TracingChannel } from 'node:diagnostics_c
 import type { Context } from './context.js';
 import { isThenable } from './promises.js';
 
-/** What listeners are told of a piece of work. */
+/** The message of the tracing channels `coequal:exchange`, `coequal:message` and `coequal:call`. */
 export interface Traced {
   readonly ctx: Context;
-  /** `RoomController.show`. */
+  /** Controller and method: `RoomController.show`. */
   readonly name: string;
-  /** At `end`: whether the work goes on, and is over only at `asyncEnd`. */
+  /** At `end`: whether the work is asynchronous, so that it is over at `asyncEnd`. */
   later: boolean;
   error?: unknown;
 }

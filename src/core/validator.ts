@@ -3,15 +3,15 @@ import type { Schema } from './convert.js';
 import type { Class } from './injection.js';
 import { isThenable } from './promises.js';
 
-/** What a validator makes of a value: `{ value }`, or `{ issues }` with the path and message of each. */
+/** The result of a validator: `{ value }`, or `{ issues }` with path and message of each (Standard Schema). */
 export type Validated = StandardSchemaV1.Result<unknown>;
 
 /**
- * Validates inputs that are declared as classes: `createApp({ validator })`. `classValidator()` from
- * `coequal/class-validator` is one; write one for any other library.
+ * Validates inputs that are declared as classes: `createApp({ validator })`. `classValidator()` from `coequal/class-validator` is
+ * one; implement it for any other library.
  */
 export interface Validator {
-  /** Whether it knows how to validate a class. Asked at start-up: a class it does not know is an error there. */
+  /** Whether it can validate a class. Called at start-up, where a class that it cannot validate is an error. */
   validates(type: Class): boolean;
   /**
    * Gives the instance, without fields that the class does not declare, or the issues. `text` is true where all fields

@@ -2,7 +2,24 @@ import type { MiddlewareLike } from '../core/compose.js';
 import { ConfigurationError } from '../core/errors.js';
 import { classMetadata, methodMetadata, refuseStandard } from '../core/metadata.js';
 
-/** Runs middleware around all methods of a class, or around one: functions, or injectable classes with `use`. */
+/**
+ * Runs middleware around all methods of a class, or around one method, before requests, streams and upgrades alike. It runs after
+ * that of the application, from left to right; stacked decorators from top to bottom.
+ *
+ * @param middleware functions `(ctx, next)`, or injectable classes with a method `use(ctx, next)`
+ * @throws ConfigurationError for anything else
+ * @example
+ * ```ts
+ * async function signedIn(ctx: Context, next: Next) {
+ *   if (ctx.user === undefined) throw new HttpError(401);
+ *   await next();
+ * }
+ *
+ * @Controller('/account')
+ * @UseMiddleware(signedIn)
+ * class AccountController {}
+ * ```
+ */
 export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator & MethodDecorator {
   return (target: object, method?: string | symbol) => {
     refuseStandard('UseMiddleware', method);
@@ -22,7 +39,11 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
   };
 }
 
-/** Says that a method is meant to differ in its middleware from its siblings on the same path, and why. */
+/**
+ * Tells the guard audit that a method intentionally has other middleware than its siblings on the same path.
+ *
+ * @param reason why; `app.explain()` prints it
+ */
 export function Unguarded(reason: string): MethodDecorator {
   return (prototype, method) => {
     methodMetadata(prototype, method, 'Unguarded').unguarded = reason;

@@ -11,14 +11,15 @@ import {
   type Checks,
 } from '../core/option-checks.js';
 
+/** Options of `param`. */
 export interface ParamOptions<Args extends unknown[]> {
-  /** The kinds in which the parameter has a meaning; elsewhere it is an error at start-up. All by default. */
+  /** The kinds of methods in which the parameter may be used; elsewhere it is an error at start-up. All by default. */
   kinds?: readonly Kind[];
-  /** The value comes from the client: convert it to the declared type, or validate it by a schema given last. */
+  /** Whether the value comes from the client: it is converted to the declared type, or validated by a schema given last. `false` by default. */
   input?: boolean;
-  /** The value stays the same for as long as a connection lives: read it once, not for every message. */
+  /** Whether the value stays the same for as long as a connection lives: it is read once, not for every message. `false` by default. */
   stable?: boolean;
-  /** Finds mistakes at start-up: returns what is wrong and how to mend it. */
+  /** Finds mistakes at start-up: returns what is wrong and how to fix it, or `undefined`. */
   check?: (site: ParameterSite, ...args: Args) => string | undefined;
   /** @internal The first argument names a field; without one the whole record is given, as it is. */
   named?: boolean;
@@ -40,8 +41,16 @@ const OPTIONS: Checks<ParamOptions<never>> = {
 export type Param<Args extends unknown[]> = (...args: Args) => ParameterDecorator;
 
 /**
- * Makes a parameter decorator: `const Plan = param('Plan', (ctx) => ctx.user.plan)`, used as `@Plan()`.
- * `read` may be asynchronous and takes what the decorator is given after the context.
+ * Creates a parameter decorator.
+ *
+ * @param name the name of the decorator, for error messages
+ * @param read reads the value; it gets the arguments of the decorator after the context, and may be asynchronous
+ * @example
+ * ```ts
+ * const Language = param('Language', (ctx) => ctx.headers['accept-language'] ?? 'en', { stable: true });
+ *
+ * greet(@Language() language: string) {}
+ * ```
  */
 export function param<Args extends unknown[] = []>(
   name: string,

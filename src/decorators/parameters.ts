@@ -20,21 +20,24 @@ type Value = StringConstructor | NumberConstructor | BooleanConstructor | DateCo
  */
 export type Form = Schema | Value | Class | readonly [Value | Class];
 
-/** Reads an input as a whole or by name, converted to the declared type or validated. */
+/** What an input decorator takes: a name, or none for the record of all inputs; and a type or a schema. */
 type Input = [name?: string | Form, form?: Form];
 
-/** The exchange itself. */
+/** The `Context` of the exchange; of an `@Rpc` call, that of the call. */
 export const Ctx = param('Ctx', (ctx) => ctx);
 
-/** Who the request is from, as middleware has said. */
+/** `ctx.user`: the user that middleware has set; `undefined` without one. */
 export const User = param('User', (ctx) => ctx.user);
 
-/** What middleware has set under a key. */
+/** The value that middleware has set in `ctx.attributes`, by a string or a typed key: `@Attr(Plan)`. */
 export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown>) =>
   ctx.attributes.get(key),
 );
 
-/** A parameter of the path, or all of them. */
+/**
+ * A parameter of the path, decoded, or the record of all: `@Param('id') id: number`. It is converted to its declared type, or
+ * validated by a type or schema given last. What is invalid is a 400. It never contains `.` or `..` segments.
+ */
 export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name), {
   input: true,
   stable: true,
@@ -45,28 +48,38 @@ export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name
       : `the path ${site.path} has no parameter :${name}${suggestion(readTemplate(site.path).parameters)}`,
 });
 
-/** A parameter of the query, or all of them. */
+/**
+ * A parameter of the query, or the record of all: `@Query('page') page: number = 1`, `@Query('ids', [Number])`,
+ * `@Query(Paging)`. It is converted to its declared type, or validated by a type or schema given last. What is invalid is a 400;
+ * what is missing is `undefined`.
+ */
 export const Query = param<Input>('Query', (ctx, name?) => pick(ctx.query, name), {
   input: true,
   stable: true,
   named: true,
 });
 
-/** A header field of the request (any case), or all of them. */
+/** A header field of the request, in any case, or the record of all; converted or validated like `Query`. */
 export const Headers = param<Input>(
   'Headers',
   (ctx, name?) => pick(ctx.headers, typeof name === 'string' ? name.toLowerCase() : name),
   { input: true, stable: true, named: true },
 );
 
-/** A cookie, or all of them. */
+/** A cookie of the request, or the record of all; converted or validated like `Query`. */
 export const Cookies = param<Input>('Cookies', (ctx, name?) => pick(ctx.cookies, name), {
   input: true,
   stable: true,
   named: true,
 });
 
-/** The body of a request, also of an `@Sse` by POST; on a socket each message; on a call its `params`. */
+/**
+ * The payload: the body of a request (of an `@Sse` by POST, too), each message of a socket, the `params` of a call. Declared as
+ * `string` it is the text, as `Buffer` or `Uint8Array` the bytes, as `Multipart` a form with files; otherwise the content type
+ * decides, and a schema or the application's validator checks it: `@Body(Order) order: z.infer<typeof Order>`.
+ *
+ * A request gets a 400 for invalid or malformed input, a 413 above `limits.body`, and a 415 for an unsupported content type.
+ */
 export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typeof Multipart]>(
   'Body',
   () => undefined,
@@ -77,7 +90,19 @@ export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typ
   },
 );
 
-/** The socket of a method that runs once: an async iterable of its messages, each converted or validated where a form is given. */
+/**
+ * The socket, for a method that runs once: an async iterable of its messages. With a type or schema each message is validated;
+ * an invalid one is answered with `{ error }` and skipped.
+ *
+ * @example
+ * ```ts
+ * @WebSocket('/chat')
+ * async chat(@Socket(Message) socket: Socket<z.infer<typeof Message>>, @Channel(Room) room: Channel<string>) {
+ *   room.subscribe(socket);
+ *   for await (const { text } of socket) room.publish(text);
+ * }
+ * ```
+ */
 export const Socket = param<[form?: Form | typeof Buffer | typeof Uint8Array]>(
   'Socket',
   (ctx) => ctx.outlet,
@@ -86,25 +111,53 @@ export const Socket = param<[form?: Form | typeof Buffer | typeof Uint8Array]>(
     takes: 'socket',
   },
 );
+/** An open WebSocket, whose messages are `In`, and which sends `Out`. */
 export type Socket<In = unknown, Out = unknown> = SocketType<In, Out>;
 
-/** The session, where `sessions()` runs. */
+/**
+ * The session of the exchange. It needs `sessions()` in the middleware; without it, the exchange is a 500.
+ *
+ * @example
+ * ```ts
+ * @Post('/sign-in')
+ * async signIn(@Session() session: Session, @Body(Credentials) credentials: z.infer<typeof Credentials>) {
+ *   const user = await this.accounts.verify(credentials);
+ *   await session.regenerate();
+ *   await session.set('user', user.id);
+ * }
+ * ```
+ */
 export const Session = param('Session', (ctx) => {
   if ((ctx.session as unknown) === undefined) {
     throw new Error('there is no session: give sessions() to createApp({ middleware: [sessions()] })');
   }
   return ctx.session;
 });
+/** The session of an exchange, with the values that `Register` declares. */
 export type Session<T extends object = RegisteredSession & object> = SessionType<T>;
 
-/** What stays open: the event stream or the socket. */
+/** The connection of the method: the event stream or the socket. */
 export const Connection = param('Connection', (ctx) => ctx.outlet, {
   kinds: ['sse', 'websocket'],
   takes: 'connection',
 });
+/** An open event stream or socket. */
 export type Connection = ConnectionType;
 
-/** The channel of a definition, its template filled from the parameters of the path. */
+/**
+ * The channel of a definition, whose parameters the path fills. `authorize` of the definition decides first whether the exchange
+ * may read it: if not, the exchange is a 403.
+ *
+ * @example
+ * ```ts
+ * const Room = defineChannel<string>('rooms/:room', { history: 100 });
+ *
+ * @Get('/rooms/:room') @Sse('/rooms/:room') @WebSocket('/rooms/:room')
+ * messages(@Channel(Room) room: Channel<string>) {
+ *   return room; // GET: its history; streams and sockets: what they missed, then live messages
+ * }
+ * ```
+ */
 export const Channel = param(
   'Channel',
   (ctx, definition: ChannelDefinition<never>) => ctx.environment.channels.read(definition, ctx),
@@ -123,9 +176,10 @@ export const Channel = param(
     },
   },
 );
+/** A handle on one channel. */
 export type Channel<T = unknown> = ChannelType<T>;
 
-/** Aborts when the exchange ends. */
+/** `ctx.signal`: aborts when the response has been sent, the stream has ended, the socket has closed, or the client has left. */
 export const Signal = param('Signal', (ctx) => ctx.signal, { stable: true });
 
 function suggestion(names: readonly string[]): string {

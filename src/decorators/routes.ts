@@ -33,7 +33,23 @@ const WEBSOCKET: Checks<WebSocketOptions> = {
 };
 const RPC: Checks<RpcOptions> = { concurrent: SWITCH };
 
-/** Makes a class a controller: `path` stands before the paths of its methods. */
+/**
+ * Makes a class a controller. Its methods with route decorators are the routes.
+ *
+ * @param path stands before the paths of the methods; none by default
+ * @param options `host`: serve requests for this host only
+ * @throws ConfigurationError for a path that is not text, and for unknown options
+ * @example
+ * ```ts
+ * @Controller('/rooms/:room')
+ * class RoomController {
+ *   @Get()
+ *   show(@Param('room') room: string) {
+ *     return { room };
+ *   }
+ * }
+ * ```
+ */
 export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
   checkPath('Controller', path);
   return (target, context?: unknown) => {
@@ -43,20 +59,51 @@ export function Controller(path = '', options: ControllerOptions = {}): ClassDec
   };
 }
 
-/** Answers GET, and HEAD with it. */
+/**
+ * Handles GET requests of a path, and HEAD requests with the same guard and without the body. The returned value is the body:
+ * `undefined` a 204, text, bytes, an iterable or a `Readable` streamed, a `Response` forwarded, anything else JSON.
+ *
+ * @param path is appended to the path of the controller; none by default
+ * @example
+ * ```ts
+ * @Get('/:id')
+ * show(@Param('id') id: number) {
+ *   return this.orders.find(id);
+ * }
+ * ```
+ */
 export const Get = verb('GET');
+/** Handles POST requests of a path. See `Get` for what the method may return. */
 export const Post = verb('POST');
+/** Handles PUT requests of a path. See `Get` for what the method may return. */
 export const Put = verb('PUT');
+/** Handles PATCH requests (RFC 5789) of a path. See `Get` for what the method may return. */
 export const Patch = verb('PATCH');
+/** Handles DELETE requests of a path. See `Get` for what the method may return. */
 export const Delete = verb('DELETE');
+/** Handles HEAD requests of a path; without it, `@Get` handles them. */
 export const Head = verb('HEAD');
+/** Handles OPTIONS requests of a path; without it, the response is a 204 with `Allow`. */
 export const Options = verb('OPTIONS');
-/** Answers every method. */
+/** Handles requests of every HTTP method. */
 export const All = verb('ALL');
 
 /**
- * Opens an event stream for requests that accept `text/event-stream`. With `{ method: 'POST' }` it takes a body, as APIs of
- * language models do; browsers call it by `fetch`, since `EventSource` sends GET.
+ * Opens an event stream (server-sent events, HTML standard, section 9.2) for requests that accept `text/event-stream`. An async
+ * iterable is sent event by event and ends the stream, a `Channel` is subscribed, any other value is one event and leaves the
+ * stream open, `undefined` sends nothing and leaves it open. A `Response` is the response instead of a stream.
+ *
+ * @param path is appended to the path of the controller; none by default
+ * @param options `method`: `'GET'` by default. With `'POST'` it takes a `@Body()`, as APIs of language models do; browsers open
+ * it with `fetch`, since `EventSource` sends GET.
+ * @throws ConfigurationError for unknown or wrong options
+ * @example
+ * ```ts
+ * @Sse('/countdown')
+ * async *countdown() {
+ *   for (let n = 3; n > 0; n--) yield event({ left: n }, { event: 'tick', id: String(n) });
+ * }
+ * ```
  */
 export function Sse(path = '', options: SseOptions = {}): MethodDecorator {
   const decorate = route('Sse', { kind: 'sse', verb: options.method ?? 'GET', path });
@@ -66,7 +113,27 @@ export function Sse(path = '', options: SseOptions = {}): MethodDecorator {
   };
 }
 
-/** Opens a socket (RFC 6455) for requests that ask for the upgrade. */
+/**
+ * Opens a WebSocket (RFC 6455) for requests that ask for the upgrade. A method that takes `@Body()` runs for every message, and
+ * what it returns is the reply; any other method runs once, when the socket opens. Middleware runs before the 101.
+ *
+ * @param path is appended to the path of the controller; none by default
+ * @param options subprotocols, codec, rate limit, origins, `onError`
+ * @throws ConfigurationError for unknown or wrong options
+ * @example
+ * ```ts
+ * @WebSocket('/echo')
+ * echo(@Body() text: string) {
+ *   return text;
+ * }
+ *
+ * @WebSocket('/sum', { rate: 50 })
+ * async sum(@Socket() socket: Socket<number, number>) {
+ *   let total = 0;
+ *   for await (const n of socket) socket.send((total += n));
+ * }
+ * ```
+ */
 export function WebSocket(path = '', options: WebSocketOptions = {}): MethodDecorator {
   const decorate = route('WebSocket', { kind: 'websocket', path, options });
   return (prototype, method, descriptor) => {
@@ -75,7 +142,22 @@ export function WebSocket(path = '', options: WebSocketOptions = {}): MethodDeco
   };
 }
 
-/** Answers JSON-RPC 2.0 calls on the sockets of the class; the method's own name by default. */
+/**
+ * Answers JSON-RPC 2.0 calls on the sockets of its class. `@Body()` is the `params`, the returned value the `result`. Errors have
+ * the codes of the specification, -32602 for invalid params and -32000 for other `HttpError`s, with the problem document as
+ * `data`. With `@Post` on the same method, it can be called over HTTP as well.
+ *
+ * @param name the name of the call; the name of the method by default
+ * @param options `concurrent`: calls of one socket may overlap, up to 32
+ * @example
+ * ```ts
+ * @Rpc('order')
+ * @Post('/orders')
+ * order(@Body(Order) order: z.infer<typeof Order>) {
+ *   return this.orders.place(order);
+ * }
+ * ```
+ */
 export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
   return (prototype, method) => {
     checkOptionsOf(
@@ -91,7 +173,7 @@ export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
   };
 }
 
-/** The status of the answer when the method returns. */
+/** Sets the status of the response when the method returns without having set one: `@HttpCode(201)`. */
 export function HttpCode(status: number): MethodDecorator {
   return (prototype, method) => {
     methodMetadata(prototype, method, 'HttpCode').status = status;

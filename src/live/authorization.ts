@@ -3,7 +3,7 @@ import { ConfigurationError, HttpError } from '../core/errors.js';
 import { known } from '../core/shown-error.js';
 import { isThenable } from '../core/promises.js';
 
-/** Decides whether an exchange may read the channel that `params` pick: only `true`, or a promise of it, admits. */
+/** Decides whether an exchange may read the channel that `params` select: only `true`, or a promise of it, admits it. */
 export type Authorize = (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
 
 /** An injectable class that decides, with services of its own. */

@@ -2,9 +2,9 @@ import type { RevokeTarget } from './revocations.js';
 import type { HistoryBounds } from './history.js';
 import type { Message } from './message.js';
 
-/** Why a returning reader cannot be given all that it missed. */
+/** Why a reader that resumes cannot get all that it missed. */
 export type GapReason =
-  /** The channel's life has begun anew: its server was restarted. */
+  /** The server was restarted, and its history began anew. */
   | 'epoch'
   /** The oldest messages are no longer kept. */
   | 'trimmed'
@@ -22,7 +22,7 @@ export interface Replay {
   readonly top: string;
 }
 
-/** Who is on a channel. */
+/** A user who reads a channel. */
 export interface Member {
   /** The user's id. */
   readonly id: string;
@@ -31,9 +31,9 @@ export interface Member {
 }
 
 /**
- * What processes tell one another. The one in memory answers at once; others may take their time, but do what
- * they are asked for one topic in the order in which they are asked, and hand its messages on in theirs. Cursors
- * are those of `cursor.ts`: the offsets of a topic grow.
+ * Carries channels, presence and revocation between processes: `createApp({ broker })`. The default works in memory, for one
+ * process. An implementation may be asynchronous, but for one topic it does what it is asked in that order, and delivers messages
+ * in their order. The cursors of a topic grow.
  */
 export interface Broker {
   /** Hands a message to all who have attached to the topic, in all processes, and keeps it within the bounds. */

@@ -7,41 +7,50 @@ import { checkAuthorize, type Authorize, type AuthorizeClass } from './authoriza
 import type { HistoryBounds } from './history.js';
 import { idText } from './user-id.js';
 
-/** What a full reader costs: the connection, the oldest messages, or all but the latest per key. */
+/** What happens to a slow consumer: it is closed, loses the oldest messages, or gets only the latest message per key. */
 export type Overflow<T> = 'close' | 'drop-oldest' | Conflate<T>;
 
-/** Keeps only the latest message per key for a reader that is behind. */
+/** The policy that `conflate(key)` makes: a reader that is behind gets only the latest message per key. */
 export interface Conflate<T> {
   readonly key: (value: T) => unknown;
 }
 
-/** `overflow: conflate((price) => price.symbol)`: whoever is behind gets the latest of each, and none of the rest. */
+/**
+ * Overflow policy for a channel: a reader that is behind gets only the latest message per key.
+ *
+ * @example
+ * ```ts
+ * defineChannel<Price>('prices/:market', { overflow: conflate((price) => price.symbol) });
+ * ```
+ */
 export function conflate<T>(key: (value: T) => unknown): Conflate<T> {
   return { key };
 }
 
+/** Options of `defineChannel`. */
 export interface ChannelOptions<T> {
-  /** Messages that are kept for readers that return; or bounds in messages, bytes and milliseconds. */
+  /** Messages to keep for readers that return: a number, or bounds `{ messages, bytes, age }` with `age` in milliseconds. None by default. */
   history?: number | Partial<HistoryBounds>;
-  /** What a full reader costs; `'close'` by default. */
+  /** What happens to a slow consumer; `'close'` by default. */
   overflow?: Overflow<T>;
   /**
-   * Whether an exchange may read the channel. Only `true`, or a promise of it, admits the reader; everything else is a
-   * 403. An `HttpError` that it throws is the response. A function, or an injectable class with `authorize(ctx, params)`.
+   * Decides whether an exchange may read the channel: a function, or an injectable class with a method `authorize(ctx, params)`.
+   * Only `true`, or a promise of it, admits the reader; everything else is a 403. An `HttpError` that it throws is the response.
+   * Without it, everyone who passes the middleware may read.
    */
   authorize?: Authorize | AuthorizeClass;
-  /** What may be published: a Standard Schema, synchronous. What it refuses is the publisher's error. */
+  /** A synchronous Standard Schema for published values; `publish` throws for a value that it rejects. */
   schema?: StandardSchemaV1;
-  /** Keeps who is on the channel, and says what others may see of a user. */
+  /** Tracks who reads the channel; returns what others may see of a user. Off by default. */
   presence?: (user: RegisteredUser) => unknown;
 }
 
-/** A sort of channel with its policies: `defineChannel<Message>('rooms/:room', { history: 100 })`. */
+/** What `defineChannel` returns: a template for channel names, with its policies. */
 export interface ChannelDefinition<T> {
   readonly template: string;
   readonly parameters: readonly string[];
   readonly options: ChannelOptions<T>;
-  /** The name of the one channel that the parameters pick. @throws TypeError if one is missing. */
+  /** The name of the channel that the parameters select: `rooms/lobby`. @throws TypeError if one is missing or empty */
   name(params: Readonly<Record<string, unknown>>): string;
 }
 
@@ -64,9 +73,18 @@ const OPTIONS: Checks<ChannelOptions<never>> = {
 const BOUNDS: Checks<HistoryBounds> = { messages: COUNT, bytes: COUNT, age: COUNT };
 
 /**
- * Declares a sort of channel, once, with its policies. Names are told apart by their template: an application takes one
- * definition for each name.
- * @throws ConfigurationError for a template that is not one, for unknown options, and for an `authorize` that cannot decide
+ * Defines channels (pub/sub) by a template for their names, with their policies. Define each channel once and import it: two
+ * definitions that can produce the same name are an error.
+ *
+ * @param template segments and parameters between single slashes: `'rooms/:room'`
+ * @throws ConfigurationError for an invalid template, unknown options, and an `authorize` that cannot decide
+ * @example
+ * ```ts
+ * const Room = defineChannel<Message>('rooms/:room', {
+ *   history: 100,
+ *   authorize: (ctx, { room }) => ctx.user.rooms.includes(room),
+ * });
+ * ```
  */
 export function defineChannel<T = unknown>(
   template: string,

@@ -10,7 +10,7 @@ import type { HistoryBounds } from './history.js';
 import { Message, messageOf } from './message.js';
 import { presenceTopic, type Topics } from './topic.js';
 
-/** A handle on one channel. It costs nothing while nobody reads it. */
+/** A handle on one channel. A channel without readers costs nothing. */
 export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
   readonly #topics: Topics;
   readonly #bounds: HistoryBounds | undefined;
@@ -32,13 +32,13 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     this.#given = topics.revoked.now;
   }
 
-  /** How many read the channel in this process. */
+  /** The number of readers in this process. */
   get size(): number {
     return this.#topics.get(this.name)?.size ?? 0;
   }
 
   /**
-   * Sends a value to all who read the channel; it is encoded once for each format.
+   * Sends a value to all readers, encoded once per format. It is kept in the history, if the channel has one.
    * @throws TypeError for a value that has no JSON form, or that the channel's schema refuses. Readers whose
    * format can encode it have received it.
    */
@@ -51,8 +51,9 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   }
 
   /**
-   * The connection reads the channel from now on: what it missed, then what comes. Call the result to end it.
-   * @throws HttpError 401 where the channel was revoked since `@Channel` gave it
+   * Subscribes a connection: it gets what it missed, then live messages. Call the returned function to unsubscribe.
+   *
+   * @throws HttpError 401 if the readers of the channel were revoked since `@Channel` gave it
    */
   subscribe(connection: Connection): () => void {
     this.#mayBeRead();
@@ -85,19 +86,19 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     return kept.slice(first);
   }
 
-  /** Users who read the channel, each once; empty unless the definition has a `presence`. */
+  /** The users who read the channel, each once; empty unless the definition has `presence`. */
   async members(): Promise<Member[]> {
     this.#mayBeRead();
     return await this.#topics.broker.members(presenceTopic(this.name));
   }
 
-  /** Who comes and goes: `join` and `leave` events, after a `present` event that lists who is there. */
+  /** Events about who reads the channel: `present` with the members, then `join` and `leave`. */
   get presence(): Presence {
     this.#mayBeRead();
     return new Presence(this.name, this.#topics);
   }
 
-  /** Reads the channel in the server, from the moment that this is called. */
+  /** Reads the channel on the server: `for await (const value of channel)`, from this moment on. */
   [Symbol.asyncIterator](): AsyncIterator<T, void> {
     this.#mayBeRead();
     const feed = this.#topics.open(this.name, this.definition).feed();

@@ -17,7 +17,21 @@ declare module '../core/environment.js' {
 /** Makes the function of an injectable class that authorizes. */
 export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Authorize;
 
-/** The channels of the application: injectable wherever something is to be published. */
+/**
+ * The channels of the application. Inject it to publish from services.
+ *
+ * @example
+ * ```ts
+ * @injectable()
+ * class Quotes {
+ *   constructor(private readonly channels: Channels) {}
+ *
+ *   update(market: string, price: Price) {
+ *     this.channels.of(Prices, { market }).publish(price);
+ *   }
+ * }
+ * ```
+ */
 export class Channels {
   /** @internal */ readonly topics: Topics;
   /** Every definition that the application uses. */
@@ -32,8 +46,9 @@ export class Channels {
   }
 
   /**
-   * The channel that the parameters pick: `channels.of(Room, { room: 'lobby' })`. Code in the server may read it:
-   * `authorize` decides on `@Channel` alone.
+   * The channel that the parameters select: `channels.of(Room, { room: 'lobby' })`. It is for code on the server, so `authorize`
+   * is not called: that is for `@Channel`.
+   *
    * @throws TypeError if a parameter of the template is missing or empty; ConfigurationError if another definition of
    * the application has channels of the same name.
    */

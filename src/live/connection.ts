@@ -16,7 +16,7 @@ import { SendQueue, type SendStep } from './send-queue.js';
 import { bytesAccepted, bytesReceived, isBlocked } from './tcp-progress.js';
 import { flushSoon } from './turn.js';
 
-/** Why a connection ended: a close code of RFC 6455, for streams too. */
+/** Why a connection ended: a close code (RFC 6455, section 7.4), for streams too. */
 export interface CloseReason {
   code: number;
   reason: string;
@@ -46,8 +46,9 @@ const BEGAN = Date.now();
 
 /** What stays open after the head: an event stream or a socket. */
 export abstract class Connection {
+  /** `sse` or `websocket`; `http` for a streamed response. */
   abstract get kind(): Kind;
-  /** How and why it ended; undefined while it is open. */
+  /** Code and reason of its end; `undefined` while it is open. */
   closed: CloseReason | undefined = undefined;
   /** @internal Whether the peer has shown a sign of life since the last heartbeat. */
   alive = true;
@@ -86,6 +87,7 @@ export abstract class Connection {
     /** @internal */ readonly format: Format,
   ) {}
 
+  /** The id of the connection, for `connections.get(id)`: a random UUID. */
   get id(): string {
     return (this.#id ??= randomUUID());
   }
@@ -95,16 +97,17 @@ export abstract class Connection {
     return this.#id;
   }
 
-  /** When it was opened, in milliseconds of the epoch. */
+  /** When it was opened, in milliseconds since the epoch. */
   get opened(): number {
     return BEGAN + this.#opened;
   }
 
+  /** The user of the exchange that opened it, or that `renew()` has found since. */
   get user(): RegisteredUser | undefined {
     return this.context.user;
   }
 
-  /** The id of the user, by which `Connections` and presence know one from another. */
+  /** The text of the user's id; `undefined` for a user without one. See `AppOptions.userId`. */
   get userId(): string | undefined {
     return this.context.environment.userId(this.context);
   }
@@ -119,12 +122,12 @@ export abstract class Connection {
     return undefined;
   }
 
-  /** Bytes that wait for the reader. */
+  /** The number of bytes that wait for the reader. */
   get buffered(): number {
     return this.queued + this.held;
   }
 
-  /** Whether the reader is so far behind that one should wait for `drained()`. */
+  /** Whether the reader is so far behind that you should wait for `drained()` before sending more. */
   get behind(): boolean {
     return this.queued >= this.highWater;
   }
@@ -262,8 +265,8 @@ export abstract class Connection {
   }
 
   /**
-   * Resolves when the reader has caught up, or the connection is over. Before the head of a stream nothing goes to
-   * its reader: it resolves at once, and what is sent waits within `limits.buffered`.
+   * Resolves when the reader has caught up, or when the connection has ended. Before the head of a stream is sent it resolves at
+   * once, and what is sent waits within `limits.buffered`.
    */
   drained(): Promise<void> {
     // The head waits for the method: who awaited the reader there would wait for itself.
@@ -288,12 +291,13 @@ export abstract class Connection {
     if (this.#pending === undefined && this.#later === undefined) this.#awaitDrain();
   }
 
-  /** Ends the connection; what was sent before still arrives. */
+  /** Ends the connection, with 1000 by default; what was sent before still arrives. */
   abstract close(code?: number, reason?: string): void;
 
   /**
-   * Ends the connection at `date`, with 3000: the credentials that opened it are good until then.
-   * @throws TypeError for what is not a valid Date
+   * Ends the connection at `date`, with 3000, for example when the token expires.
+   *
+   * @throws TypeError for anything but a valid Date
    */
   expires(date: Date): void {
     const time = timeOf(date);
@@ -309,12 +313,12 @@ export abstract class Connection {
   }
 
   /**
-   * Runs the middleware of the route again with fresh credentials, without reconnecting: what it learns of the
-   * user is the connection's from now on, and so is its deadline. `authorize` of the channels that its method takes, and
-   * of those that its calls have subscribed it to, decides anew. A refusal, or another user, ends the connection.
+   * Refreshes the credentials without a reconnect: runs the middleware of the route again with the given header fields. The user
+   * and the deadline that it finds replace those of the connection, and `authorize` decides anew on the channels that its method
+   * takes and that its calls have subscribed it to. If the middleware rejects, or finds another user, the connection ends.
    *
-   * @param headers fields that stand in for those of the request: `authorization`, or `cookie`
-   * @throws HttpError what the middleware refused with; 403 for another user
+   * @param headers fields that replace those of the request: `authorization` or `cookie`
+   * @throws HttpError the rejection of the middleware; 403 for another user; 401 if the session or the connection has ended
    */
   async renew(headers: Readonly<IncomingHttpHeaders>): Promise<void> {
     const { context, userId, user } = this;

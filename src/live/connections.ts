@@ -34,7 +34,20 @@ export interface Admission {
   withdraw(): void;
 }
 
-/** What is open, of both kinds: who is connected, as whom, and how to reach and to end them. Injectable. */
+/**
+ * The open connections of this process, streamed responses included. Inject it to list who is connected, to send to a user, and to
+ * disconnect one.
+ *
+ * @example
+ * ```ts
+ * constructor(private readonly connections: Connections) {}
+ *
+ * async lock(id: string) {
+ *   this.connections.send(id, 'your account is locked');
+ *   await this.connections.revoke({ user: id }, 'locked');
+ * }
+ * ```
+ */
 export class Connections implements Iterable<Connection> {
   readonly #open = new Set<Connection>();
   readonly #byUser = new Map<string, Set<Entry>>();
@@ -56,7 +69,7 @@ export class Connections implements Iterable<Connection> {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));
   }
 
-  /** How many are open in this process. */
+  /** The number of open connections in this process. */
   get count(): number {
     return this.#open.size;
   }
@@ -65,21 +78,22 @@ export class Connections implements Iterable<Connection> {
     return this.#open.keys();
   }
 
-  /** The connection with an id. */
+  /** The open connection with that id. */
   get(id: string): Connection | undefined {
     for (const connection of this.#open.keys()) if (connection.knownId === id) return connection;
     return undefined;
   }
 
-  /** The connections of a user, by the user's id or its text. */
+  /** The connections of a user, by the user's id or its text. @throws TypeError for what cannot be an id */
   of(userId: UserId): Connection[] {
     return [...(this.#byUser.get(mustBeId(userId)) ?? [])].flatMap(({ connection }) => connection ?? []);
   }
 
   /**
-   * Sends a value to all connections of a user in this process; gives how many there are.
-   * @throws what an encoder has thrown; connections of other formats have received the value. RangeError for a value
-   * of more than `limits.value` bytes: nobody has received it.
+   * Sends a value to all connections of a user in this process, and returns their number.
+   *
+   * @throws what an encoder threw, after connections of other formats have received the value; RangeError for a value of more
+   * than `limits.value` bytes, which nobody receives
    */
   send(userId: UserId, value: unknown): number {
     const connections = this.of(userId).filter(({ kind }) => kind !== 'http');

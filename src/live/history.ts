@@ -1,6 +1,6 @@
 import type { Message } from './message.js';
 
-/** How much a channel keeps. Whichever bound is met first holds. */
+/** How much a channel keeps; the bound that is reached first applies. */
 export interface HistoryBounds {
   /** Messages. */
   readonly messages: number;

@@ -60,17 +60,26 @@ export class Message {
   }
 }
 
+/** Fields of an event in an event stream (HTML standard, section 9.2). */
 export interface EventFields {
+  /** The name of the event; `message` by default. */
   event?: string;
+  /** The id that a browser returns as `Last-Event-ID` when it reconnects. */
   id?: string;
+  /** Milliseconds after which a browser reconnects. */
   retry?: number;
 }
 
 /**
- * Names an event, and gives it an id: `yield event(price, { event: 'price', id: '7' })`. An event stream
- * sends the fields; a socket the bare value, or all of them where it speaks `coequal.events`.
+ * Gives an event a name, an id and a reconnect delay. Event streams send the fields; sockets send the bare value, or all fields
+ * with the subprotocol `coequal.events`.
  *
- * @throws TypeError for a line break or NUL in `event` or `id`, which would forge further fields.
+ * @throws TypeError for a line break or NUL in `event` or `id`, which would forge further fields, and for a `retry` that is not a
+ * whole number of milliseconds
+ * @example
+ * ```ts
+ * yield event(price, { event: 'price', id: '7' });
+ * ```
  */
 export function event(data: unknown, { event: name, id, retry }: EventFields = {}): Message {
   return new Message(data, name, id, retry);

@@ -1,16 +1,16 @@
-/** What a store keeps of one session. */
+/** A session as a store keeps it; JSON. */
 export interface SessionRecord {
-  /** What the application has put into it. */
+  /** The values that the application has written. */
   data: Record<string, unknown>;
-  /** Milliseconds of the epoch. */
+  /** When it was created, in milliseconds since the epoch. */
   created: number;
-  /** When it was last used. */
+  /** When it was last used, in milliseconds since the epoch. */
   seen: number;
-  /** How often it was written, where the store has `update`. */
+  /** The number of writes, if the store has `update`. */
   version?: number;
 }
 
-/** Where sessions are kept; any Keyv store fits. Keys are hashes: who reads the store can sign in as nobody. */
+/** Where sessions are stored; any Keyv store fits. Keys are hashes, so nobody can sign in with what the store contains. */
 export interface SessionStore {
   get(key: string): Promise<SessionRecord | undefined> | SessionRecord | undefined;
   /** @param lifetime milliseconds after which the store may forget it */

@@ -28,8 +28,8 @@ export interface SessionCookie {
 }
 
 /**
- * The session of an exchange. What is read is what the last write in this process left, by whichever request
- * or socket; writes are made one after the other on what the store holds, so that none is lost.
+ * The session of an exchange. Reads see the last write in this process, by whichever request or socket. Writes run one after
+ * another on what the store holds, so that none is lost. A session is created when it is first written.
  */
 export class Session<T extends object = Data> {
   #active: ActiveSession | undefined;
@@ -44,12 +44,12 @@ export class Session<T extends object = Data> {
     this.#cookie = cookie;
   }
 
-  /** Names the session in logs and for `connections.revoke({ session })`; nobody can sign in with it. */
+  /** Identifies the session in logs and in `connections.revoke({ session })`; nobody can sign in with it. `undefined` without a session. */
   get id(): string | undefined {
     return this.#active?.key;
   }
 
-  /** Whether there is one: false until something is written, and after `destroy()`. */
+  /** Whether there is a session: `false` until it is written, and after `destroy()`. */
   get exists(): boolean {
     return this.#active !== undefined && !this.#active.ended;
   }
@@ -59,14 +59,14 @@ export class Session<T extends object = Data> {
     return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
   }
 
-  /** Writes one value. @throws Error where the head is sent and there is no session yet: no cookie can be set. */
+  /** Writes one value. @throws Error if there is no session yet and the head has been sent: no cookie can be set; HttpError 401 if it has ended */
   set<K extends keyof T & string>(key: K, value: T[K]): Promise<void> {
     return this.update((data) => {
       data[key] = value;
     });
   }
 
-  /** Changes what the session holds: `change` is given what the store holds, and nobody else writes meanwhile. */
+  /** Changes several values at once: `change` gets what the store holds, and may run again if another process has written meanwhile. */
   async update(change: (data: Partial<T>) => void): Promise<void> {
     // Several first writes at once begin one session.
     if (!this.exists) await (this.#beginning ??= this.#begin());
@@ -74,11 +74,11 @@ export class Session<T extends object = Data> {
   }
 
   /**
-   * Begins an empty session with a new id, at every change of who it belongs to: an id that was planted is worth nothing,
-   * and what was proven for one user does not hold for the next. The old session ends.
+   * Replaces the session with an empty one under a new id. Call it at every sign-in: an id that an attacker has planted is then
+   * worthless (session fixation), and what one user proved does not hold for the next. The old session ends, and its connections.
    *
-   * @param options.keep names of the values that the new session holds, too: `['cart']`
-   * @throws Error where the head is sent: no cookie can be set. The session stays as it was then.
+   * @param options.keep names of values to keep: `['cart']`; none by default
+   * @throws Error if the head has been sent: no cookie can be set, and the session stays as it was
    */
   async regenerate({ keep = [] }: { keep?: readonly (keyof T & string)[] } = {}): Promise<void> {
     if (!Array.isArray(keep))
@@ -92,7 +92,7 @@ export class Session<T extends object = Data> {
     await this.#begin(Object.fromEntries(kept));
   }
 
-  /** Ends the session, and with it its sockets and streams. */
+  /** Ends the session (sign-out), and with it its sockets and streams. */
   async destroy(reason = 'signed out'): Promise<void> {
     const active = this.#active;
     this.#active = undefined;

@@ -18,20 +18,21 @@ import { Session } from './session.js';
 import { SessionManager } from './session-keeper.js';
 import { MemoryStore, type SessionStore } from './session-store.js';
 
+/** Options of `sessions()`. */
 export interface SessionOptions {
-  /** Where sessions are kept: any Keyv store fits. In the memory of this process by default. */
+  /** Where sessions are stored: any Keyv store fits. In the memory of this process by default. */
   store?: SessionStore;
   /** The cookie: `__Host-session`, `Secure`, `HttpOnly`, `SameSite=Lax` by default. */
   cookie?: SetCookie & { name?: string };
-  /** Milliseconds without use after which a session ends: 30 minutes. */
+  /** Milliseconds without use after which a session ends; 1,800,000 (30 minutes) by default. */
   idle?: number;
-  /** Milliseconds after which a session ends, however much it is used: 12 hours. Its connections end then, too. */
+  /** Milliseconds after which a session ends in any case, and its connections with it; 43,200,000 (12 hours) by default. */
   absolute?: number;
-  /** Whether each use begins the idle time anew; true by default. */
+  /** Whether use extends the idle time; `true` by default. */
   rolling?: boolean;
   /**
-   * Whether unsafe methods are refused with 403 where `Origin` or `Sec-Fetch-Site` tells of a page of another site that
-   * `createApp({ origins })` does not allow, with or without the cookie; true by default. A list allows further origins.
+   * Whether unsafe methods get a 403 if `Origin` or `Sec-Fetch-Site` names a page of another site that `createApp({ origins })`
+   * does not allow (CSRF), with or without the cookie; `true` by default. A list allows further origins.
    */
   sameOrigin?: boolean | readonly string[];
 }
@@ -64,8 +65,14 @@ const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const TOKEN = /^[\w-]{43}$/;
 
 /**
- * Sessions for all kinds: `ctx.session`, `@Session()`. A session is created when it is first written.
- * @throws ConfigurationError for a `__Host-` cookie that browsers would drop
+ * Middleware that provides `ctx.session` and `@Session()` in all kinds of methods, and rejects unsafe methods from pages of other
+ * sites (CSRF). The end of a session ends its connections.
+ *
+ * @throws ConfigurationError for unknown or wrong options, and for a `__Host-` cookie that browsers would drop
+ * @example
+ * ```ts
+ * createApp({ controllers, middleware: [sessions({ store: new Keyv(redis), idle: 15 * 60_000 })] });
+ * ```
  */
 export function sessions(options: SessionOptions = {}): Middleware {
   checkOptionsOf(options, OPTIONS, 'sessions');

@@ -15,7 +15,16 @@ import { Intake } from './intake.js';
 import { checkClose, type Peer } from './peer.js';
 import { bytesReceived } from './tcp-progress.js';
 
-/** An open WebSocket (RFC 6455): an async iterable of what the client sends. */
+/**
+ * An open WebSocket (RFC 6455): an async iterable of the messages of the client.
+ *
+ * @example
+ * ```ts
+ * for await (const { text } of socket) {
+ *   if (!socket.send({ echo: text })) await socket.drained();
+ * }
+ * ```
+ */
 export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
   /** @internal */
   readonly peer: Peer;
@@ -70,15 +79,17 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.peer.parser;
   }
 
-  /** The subprotocol that was agreed on; '' for none. */
+  /** The negotiated subprotocol; `''` for none. */
   get protocol(): string {
     return this.peer.protocol;
   }
 
+  /** @internal */
   override get resumable(): boolean {
     return this.protocol === EVENTS_PROTOCOL;
   }
 
+  /** @internal */
   override get cursor(): string | undefined {
     return this.resumable ? cursorIn(this.context.query.lastEventId) : undefined;
   }
@@ -94,11 +105,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /**
    * Calls a method of the client (JSON-RPC 2.0), and resolves with its result.
    *
-   * @param name the method
+   * @param name the name of the method
    * @param params an object or an array; none by default
-   * @param options `timeout` in milliseconds, 30,000 by default; `signal` to give the call up
-   * @throws Error with the `code` and `data` of the client's error; when the socket closes first, or nothing comes in
-   * time; what aborted the signal
+   * @param options `timeout` in milliseconds, 30,000 by default; `signal` to cancel the call
+   * @throws Error with the `code` and `data` of the client's error; Error if no response comes within the timeout, if the socket
+   * closes, or if 1,000 calls wait already; the reason of the signal
    */
   call<T = unknown>(
     name: string,
@@ -157,8 +168,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /**
-   * Closes the socket, RFC 6455 section 7.
-   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes.
+   * Closes the socket (RFC 6455, section 7).
+   *
+   * @param code a code that may be sent; 1000 by default
+   * @throws TypeError for a code that may not be sent, or a reason of more than 123 bytes
    */
   close(code = 1000, reason = ''): void {
     checkClose(code, reason);
@@ -170,7 +183,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.#calls?.end();
   }
 
-  /** Messages in order; leaving the loop closes the socket, and the end of the socket ends the loop. */
+  /** Iterates over the messages in order. Leaving the loop closes the socket; the end of the socket ends the loop. */
   [Symbol.asyncIterator](): AsyncIterator<In, void> {
     return this.#received.values<In>();
   }
@@ -217,6 +230,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#incoming;
   }
 
+  /** @internal */
   override beat(interval: number): boolean {
     // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
     if (!this.progressed(interval) && !this.alive && !this.peer.isPaused) {
@@ -234,6 +248,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return true;
   }
 
+  /** @internal */
   terminate(): void {
     this.peer.terminate();
   }

@@ -1,5 +1,6 @@
+/** How long a test waits. */
 export interface WaitOptions {
-  /** Milliseconds to wait: 1,000 by default. */
+  /** Milliseconds to wait; 1,000 by default. */
   timeout?: number;
 }
 

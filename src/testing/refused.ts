@@ -1,11 +1,11 @@
 import type { Problem } from '../core/errors.js';
 
-/** A stream or socket that was not opened: the answer that it was given instead. */
+/** Thrown if a stream or a socket was not opened: the response that came instead. */
 export class Refused extends Error {
   constructor(
     readonly status: number,
     readonly headers: Headers,
-    /** The body of the answer, as text. */
+    /** The body of the response, as text. */
     readonly body: string,
     what: string,
   ) {
@@ -13,7 +13,7 @@ export class Refused extends Error {
     this.name = 'Refused';
   }
 
-  /** The problem document of the answer. @throws SyntaxError if it is none. */
+  /** The parsed problem document. @throws SyntaxError if the body is not JSON */
   get problem(): Problem {
     return JSON.parse(this.body) as Problem;
   }

@@ -10,8 +10,9 @@ import { TestStream } from './test-stream.js';
 
 export type ServeOptions = AppOptions;
 
+/** Options of a test request: those of `fetch`, and `json`. */
 export interface FetchInit extends RequestInit {
-  /** A body to send as JSON. */
+  /** A value to send as a JSON body, with `POST` unless `method` is given. */
   json?: unknown;
 }
 
@@ -26,8 +27,20 @@ export type Visible<T> = unknown extends T
 const USER_FIELD = 'x-coequal-test-user';
 
 /**
- * Serves an application for tests, on a free port of this machine, from the first use on. Within mocha it
- * closes by itself when the suite is over.
+ * Serves an application for tests on a free port of this machine, from its first use on. Under mocha it closes by itself when the
+ * suite ends; otherwise call `close()`.
+ *
+ * @param options the options of `createApp`
+ * @example
+ * ```ts
+ * const server = serve({ controllers: [RoomController] }).override(Clock, { now: () => 0 });
+ *
+ * it('replies', async () => {
+ *   const socket = await server.as({ id: '1' }).socket('/rooms/lobby');
+ *   socket.send('hello');
+ *   expect(await socket.next()).to.equal('hello');
+ * });
+ * ```
  */
 export function serve(options: ServeOptions): TestServer {
   const server = new TestServer(new Served(options), {});
@@ -36,7 +49,7 @@ export function serve(options: ServeOptions): TestServer {
   return server;
 }
 
-/** An application under test, seen by one user or by nobody. */
+/** An application under test, as one user or none sees it. */
 export class TestServer {
   readonly #served: Served;
   readonly #headers: Record<string, string>;
@@ -47,17 +60,17 @@ export class TestServer {
     this.#headers = headers;
   }
 
-  /** The application; it is made when this is first asked for. */
+  /** The application; it is created at the first use. @throws ConfigurationError like `createApp` */
   get app(): App {
     return this.#served.app;
   }
 
-  /** The address, `http://localhost:49152`, once it is served. */
+  /** Resolves with the address, `http://localhost:49152`, once the application listens. */
   url(): Promise<string> {
     return this.#served.url();
   }
 
-  /** A request, by Node's own fetch; redirects are not followed. */
+  /** Sends a request with Node's `fetch`; redirects are not followed. */
   async fetch(path: string, { json, ...init }: FetchInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     for (const [name, value] of Object.entries(this.#headers)) headers.set(name, value);
@@ -67,7 +80,7 @@ export class TestServer {
     return fetch((await this.url()) + path, { redirect: 'manual', ...init, method, body, headers });
   }
 
-  /** Opens an event stream. @throws Refused with the answer, if it is none. */
+  /** Opens an event stream. @throws Refused with the response, if it is not an event stream */
   async sse(path: string, init: FetchInit = {}): Promise<TestStream> {
     const abort = new AbortController();
     const headers = new Headers(init.headers);
@@ -81,7 +94,7 @@ export class TestServer {
     return stream;
   }
 
-  /** Opens a socket. @throws Refused with the answer, if it is not a 101. */
+  /** Opens a socket. @throws Refused with the response, if it is not a 101 */
   async socket(path: string, init: SocketInit = {}): Promise<TestSocket> {
     const url = (await this.url()).replace(/^http/, 'ws') + path;
     const socket = await openSocket(url, { ...init, headers: { ...init.headers, ...this.#headers } });
@@ -89,21 +102,24 @@ export class TestServer {
     return socket;
   }
 
-  /** The same server as a user: `ctx.user` is set before the application's own middleware runs. */
+  /** The same server, as a user: `ctx.user` is set before the application's middleware runs. */
   as(user: RegisteredUser): TestServer {
     return new TestServer(this.#served, { ...this.#headers, [USER_FIELD]: this.#served.admit(user) });
   }
 
   /**
-   * Replaces what a token of the container stands for.
-   * @throws Error once the application is made, since its controllers hold what they were given.
+   * Replaces a service everywhere in the application, also inside singletons that depend on it. A fake needs the public members
+   * only.
+   *
+   * @param token a class, a string or a symbol
+   * @throws Error after the first use of the server
    */
   override<T>(token: InjectionToken<T>, value: Visible<NoInfer<T>>): this {
     this.#served.override(token, value);
     return this;
   }
 
-  /** Ends the application and all that the test has opened on it. */
+  /** Closes the application and all clients that the test has opened, with a grace period of 1,000 ms. */
   close(): Promise<void> {
     return this.#served.close();
   }

@@ -4,13 +4,15 @@ import { WebSocket } from 'ws';
 import { Arrivals, type WaitOptions } from './arrivals.js';
 import { Refused } from './refused.js';
 
+/** Options of a test socket. */
 export interface SocketInit {
+  /** Header fields of the handshake. */
   headers?: Record<string, string>;
   /** Subprotocols to offer, best first. */
   protocols?: string[];
 }
 
-/** A socket that a test holds. */
+/** The client side of a socket under test. */
 export class TestSocket {
   readonly #messages = new Arrivals<string | Buffer>('message', (message) =>
     JSON.stringify(message.toString()),
@@ -19,7 +21,7 @@ export class TestSocket {
 
   /** @internal */
   constructor(
-    /** ws's own socket. */
+    /** The `ws` socket of the client. */
     readonly raw: WebSocket,
     /** Header fields of the 101. */
     readonly headers: Headers,
@@ -36,17 +38,17 @@ export class TestSocket {
     raw.on('error', (error) => this.#messages.end(`the socket failed (${error.message})`));
   }
 
-  /** The subprotocol that was agreed on. */
+  /** The negotiated subprotocol; `''` for none. */
   get protocol(): string {
     return this.raw.protocol;
   }
 
-  /** Sends text and bytes as they are, all else as JSON. */
+  /** Sends text and bytes as they are, anything else as JSON. */
   send(value: unknown): void {
     this.raw.send(typeof value === 'string' || value instanceof Uint8Array ? value : JSON.stringify(value));
   }
 
-  /** The next message: text as a string, bytes as a Buffer. @throws Error that says what arrived, if none comes. */
+  /** The next message: text as a string, bytes as a Buffer. @throws Error that lists what arrived, if none comes in time */
   next(options?: WaitOptions): Promise<string | Buffer> {
     return this.#messages.next(options);
   }

@@ -1,15 +1,15 @@
 import { createParser } from 'eventsource-parser';
 import { Arrivals, type WaitOptions } from './arrivals.js';
 
-/** One event of a stream. */
+/** One event of an event stream. */
 export interface StreamEvent {
-  /** `message` where the stream names none. */
+  /** The name of the event; `message` by default. */
   event: string;
   data: string;
   id: string | undefined;
 }
 
-/** An event stream that a test reads. */
+/** The client side of an event stream under test. */
 export class TestStream {
   readonly #events = new Arrivals<StreamEvent>('event', (event) => JSON.stringify(event));
   readonly #comments = new Arrivals<string>('comment', (text) => JSON.stringify(text));
@@ -17,7 +17,7 @@ export class TestStream {
 
   /** @internal */
   constructor(
-    /** The head of the answer. */
+    /** The response; its body is read by this class. */
     readonly response: Response,
     abort: AbortController,
   ) {
@@ -25,7 +25,7 @@ export class TestStream {
     void this.#read(response);
   }
 
-  /** The next event; a heartbeat is none. @throws Error that says what arrived, if it does not come in time. */
+  /** The next event. Keep-alive comments do not count. @throws Error that lists what arrived, if none comes in time */
   next(options?: WaitOptions): Promise<StreamEvent> {
     return this.#events.next(options);
   }
@@ -36,7 +36,7 @@ export class TestStream {
     return JSON.parse(data) as T;
   }
 
-  /** The next comment: the heartbeat of a stream. */
+  /** The next comment, such as the keep-alive of a stream. */
   comment(options?: WaitOptions): Promise<string> {
     return this.#comments.next(options);
   }
@@ -46,7 +46,7 @@ export class TestStream {
     return this.#events.ended(options);
   }
 
-  /** Leaves, as a client that goes away. */
+  /** Leaves, as a client does that closes the connection. */
   close(): void {
     this.#abort.abort();
   }

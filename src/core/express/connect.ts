@@ -7,14 +7,18 @@ import { reportLate } from './end-response.js';
 import { requests, type ExpressRequest } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
-/** Express middleware. Its types differ between versions of Express, so only the shape is asked for. */
+/** Express middleware, of any version of Express. */
 export type ExpressMiddleware = (request: never, response: never, next: (error?: unknown) => void) => unknown;
 
 /**
- * Runs Express middleware unchanged, on requests, event streams and upgrades alike. What it sets as `req.user`
- * and `req.session` is `ctx.user` and `ctx.session` afterwards; an answer that it sends ends the exchange.
+ * Runs Express middleware unchanged, on requests, event streams and upgrades alike. `req.user` and `req.session` are `ctx.user` and
+ * `ctx.session`; a response that it sends ends the exchange. `req.url` is the canonical path that the router matched.
  *
- * @throws ConfigurationError for what is no middleware, and for error middleware of four parameters
+ * @throws ConfigurationError for anything but middleware, and for error middleware with four parameters
+ * @example
+ * ```ts
+ * createApp({ controllers, middleware: [connect(helmet()), connect(session({ secret }))] });
+ * ```
  */
 export function connect(middleware: ExpressMiddleware): Middleware {
   checkMiddleware(middleware);
