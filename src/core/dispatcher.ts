@@ -11,6 +11,7 @@ import { concludeHttp } from './http.js';
 import { InFlight } from './in-flight.js';
 import type { ScopedLink } from './links.js';
 import { prefersStream, varies, varying } from './negotiation.js';
+import { normalOrigin } from './origins.js';
 import { Pipeline } from './pipeline.js';
 import { discard, respondError } from './respond.js';
 import { NO_PARAMS, Router, type Match, type Route } from './router.js';
@@ -206,10 +207,13 @@ export class Dispatcher {
   #originForm(target: string, request: IncomingMessage): string {
     if (target.startsWith('/')) return target;
     if (target === '*' && request.method === 'OPTIONS') return '/';
-    const url = /^https?:\/\/([^/]*)(\/.*)?$/i.exec(target);
-    if (url === null || url[1] !== request.headers.host)
-      throw new HttpError(400, 'The target of the request is malformed');
-    return url[2] ?? '/';
+    const url = /^(https?):\/\/([^/]*)(\/.*)?$/i.exec(target);
+    if (url === null) throw new HttpError(400, 'The target of the request is malformed');
+    const [, scheme = '', authority = '', path = '/'] = url;
+    const origin = normalOrigin(`${scheme}://${authority}`);
+    if (origin === undefined || origin !== normalOrigin(`${scheme}://${request.headers.host ?? ''}`))
+      throw new HttpError(400, 'The target of the request is not on this host');
+    return path;
   }
 
   #isProbe(path: string): boolean {

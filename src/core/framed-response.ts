@@ -70,8 +70,7 @@ export class FramedResponse<R extends IncomingMessage = IncomingMessage> extends
 
   #drop(args: unknown[]): false {
     if (!this.#isLate) {
-      const { method, url } = this.req;
-      this.logger?.error({ method, url }, 'a response was written to after its end: dropped');
+      this.logger?.error(factsOf(this.req), 'a response was written to after its end: dropped');
     }
     this.#isLate = true;
     const done = args.find((arg) => typeof arg === 'function') as ((error: Error) => void) | undefined;
@@ -81,11 +80,15 @@ export class FramedResponse<R extends IncomingMessage = IncomingMessage> extends
 
   #cut(declared: number): false {
     this.destroy();
-    const { method, url } = this.req;
-    const fields = { method, url, declared, length: this.#written };
+    const fields = { ...factsOf(this.req), declared, length: this.#written };
     this.logger?.error(fields, 'a response differs from its Content-Length: cut');
     return false;
   }
+}
+
+/** What a log says of a request. Its query may hold tokens. */
+function factsOf({ method, url = '/' }: IncomingMessage): { method: string | undefined; path: string } {
+  return { method, path: url.split('?', 1)[0] ?? '/' };
 }
 
 function isChunk(chunk: unknown): chunk is string | Uint8Array {

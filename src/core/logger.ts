@@ -87,12 +87,14 @@ function escapeStack(error: Error, text: string): string {
   return escapeControls(text.slice(0, end)) + escapeLines(text.slice(end));
 }
 
+/** Several lines, all but the first indented: who can break a line still writes none that begins as ours do. */
 function escapeLines(text: string): string {
-  return text.split('\n').map(escapeControls).join('\n');
+  const [first = '', ...others] = text.split('\n').map(escapeControls);
+  return [first, ...others.map((one) => (/^(?:\s|$)/.test(one) ? one : `    ${one}`))].join('\n');
 }
 
 function stack(error: unknown, told = new Set<unknown>()): string {
-  if (typeof error === 'string') return escapeControls(error);
+  if (typeof error === 'string') return `    ${escapeControls(error)}`;
   if (!(error instanceof Error)) return escapeLines(inspect(error));
   const own = escapeStack(error, error.stack ?? String(error));
   told.add(error);

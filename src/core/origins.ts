@@ -101,10 +101,19 @@ function ownOrigin({ environment, request }: Context): string | undefined {
   );
 }
 
-/** One spelling of an origin: lower case, without the scheme's default port and the root's dot (RFC 3986, section 6.2). */
-function normalOrigin(text: string): string | undefined {
+/**
+ * One spelling of an origin: lower case, without the scheme's default port and the root's dot (RFC 3986, section 6.2),
+ * and an address as browsers write it. Undefined for what is no origin.
+ */
+export function normalOrigin(text: string): string | undefined {
   if (text === 'null') return text;
-  const [, scheme = '', host = '', port] = ORIGIN.exec(text)?.map((part) => part?.toLowerCase()) ?? [];
-  if (host === '') return undefined;
+  const [, scheme = '', name = '', port] = ORIGIN.exec(text)?.map((part) => part?.toLowerCase()) ?? [];
+  const host = name.startsWith('[') ? literal(name) : name;
+  if (host === '' || Number(port ?? 0) > 65_535) return undefined;
   return `${scheme}://${host}${port === undefined || port === DEFAULT_PORTS[scheme] ? '' : `:${port}`}`;
+}
+
+/** The shortest form of an IPv6 address (RFC 5952); nothing for what is none. */
+function literal(name: string): string {
+  return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).hostname : '';
 }

@@ -60,7 +60,7 @@ function host({ headers }: IncomingMessage): string | undefined {
   return headers.host;
 }
 
-/** The value that the nearest proxy has written. */
+/** The value that the nearest proxy has written; none where it is empty. */
 function last(field: string | string[] | undefined): string | undefined {
-  return (Array.isArray(field) ? field.at(-1) : field)?.split(',').at(-1)?.trim();
+  return (Array.isArray(field) ? field.at(-1) : field)?.split(',').at(-1)?.trim() || undefined;
 }

@@ -97,12 +97,13 @@ function fieldsOf(headers: unknown): OutgoingHttpHeaders {
   if (typeof headers !== 'object' || headers === null) return {};
   return Object.fromEntries(
     Object.entries(headers).filter(
-      ([name, value]) =>
-        NAME.test(name) && !/^(?:content-|transfer-encoding$)/i.test(name) && isFieldValue(value),
+      ([name, value]) => NAME.test(name) && !OWN.test(name) && isFieldValue(value),
     ),
   ) as OutgoingHttpHeaders;
 }
 
+/** Fields that the response decides itself: of its body, of its framing, and of its connection. */
+const OWN = /^(?:content-.*|transfer-encoding|trailer|keep-alive|te|proxy-connection)$/i;
 const NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
 
 function isFieldValue(value: unknown): boolean {

@@ -66,10 +66,15 @@ export class Session<T extends object = Data> {
     });
   }
 
-  /** Changes several values at once: `change` gets what the store holds, and may run again if another process has written meanwhile. */
+  /**
+   * Changes several values at once: `change` gets what the store holds, and may run again if another process has written
+   * meanwhile.
+   * @throws HttpError 401 if the session has ended since the exchange began
+   */
   async update(change: (data: Partial<T>) => void): Promise<void> {
-    // Several first writes at once begin one session.
-    if (!this.exists) await (this.#beginning ??= this.#begin());
+    // Several first writes at once begin one session. One that somebody else has ended does not begin anew: what is
+    // written was meant for who was signed in.
+    if (this.#active === undefined) await (this.#beginning ??= this.#begin());
     await this.#manager.update(this.#active as ActiveSession, (data) => change(data as Partial<T>));
   }
 

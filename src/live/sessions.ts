@@ -1,6 +1,6 @@
 import type { Middleware, Next } from '../core/compose.js';
 import type { Context } from '../core/context.js';
-import type { SetCookie } from '../core/cookies.js';
+import { stringifySetCookie, type SetCookie } from '../core/cookies.js';
 import { ConfigurationError } from '../core/errors.js';
 import {
   callback,
@@ -68,7 +68,7 @@ const TOKEN = /^[\w-]{43}$/;
  * Middleware that provides `ctx.session` and `@Session()` in all kinds of methods, and rejects unsafe methods from pages of other
  * sites (CSRF). The end of a session ends its connections.
  *
- * @throws ConfigurationError for unknown or wrong options, and for a `__Host-` cookie that browsers would drop
+ * @throws ConfigurationError for unknown or wrong options, and for a cookie that cannot be written or that browsers would drop
  * @example
  * ```ts
  * createApp({ controllers, middleware: [sessions({ store: new Keyv(redis), idle: 15 * 60_000 })] });
@@ -82,14 +82,7 @@ export function sessions(options: SessionOptions = {}): Middleware {
   const listed = originRule(typeof sameOrigin === 'boolean' ? [] : sameOrigin, 'sessions: sameOrigin');
   const { name = '__Host-session', ...given } = options.cookie ?? {};
   const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
-  if (
-    name.startsWith('__Host-') &&
-    (cookie.secure !== true || cookie.path !== '/' || cookie.domain !== undefined)
-  ) {
-    throw new ConfigurationError(
-      `sessions: browsers drop a cookie named ${name} unless it is Secure, for the path / and without a domain; give it another name`,
-    );
-  }
+  checkCookie(name, cookie);
   const keepers = new WeakMap<object, SessionManager>();
   const keeperOf = ({ environment }: Context): SessionManager => {
     let keeper = keepers.get(environment);
@@ -122,6 +115,28 @@ export function sessions(options: SessionOptions = {}): Middleware {
     if (live !== undefined) session.touch();
     await next();
   };
+}
+
+/** @throws ConfigurationError for a cookie that cannot be written, or that browsers would drop. */
+function checkCookie(name: string, cookie: SetCookie): void {
+  try {
+    stringifySetCookie(name, 'x'.repeat(43), cookie);
+  } catch (cause) {
+    throw new ConfigurationError(
+      `sessions: the cookie ${name} cannot be written: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+  const isDropped = /^__Host-/i.test(name)
+    ? cookie.secure !== true || cookie.path !== '/' || cookie.domain !== undefined
+    : (/^__Secure-/i.test(name) || cookie.sameSite === 'none') && cookie.secure !== true;
+  if (!isDropped) return;
+  throw new ConfigurationError(
+    `sessions: browsers drop the cookie ${name}: SameSite=None and the prefixes __Secure- and __Host- take Secure, and ` +
+      '__Host- the path / and no domain, too; give the cookie these, or another name',
+  );
 }
 
 /** The cookie is set once, with its last value. */

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { Controller, Get, Sse, type Logger } from 'coequal';
 import { careful, consoleLogger } from '../../src/core/logger.js';
@@ -36,6 +37,16 @@ describe('the log', () => {
       expect(lines.filter((one) => CONTROL.test(one))).to.deep.equal([]);
       expect(lines.filter((one) => one.startsWith('error: forged'))).to.deep.equal([]);
       if (err instanceof Error) expect(lines.slice(2).every((one) => /^\s+at /.test(one))).to.equal(true);
+    }
+    const disguised = [
+      Object.assign(new Error('short'), { stack: `Error: short\n${FORGED}\nerror: forged` }),
+      { [inspect.custom]: () => `\nerror: forged` },
+      'error: forged',
+    ];
+    for (const err of disguised) {
+      const [line = ''] = printed(() => consoleLogger.error({ err }, 'failed'));
+      expect(line).to.contain('error: forged');
+      expect(line.split('\n').filter((one) => one.startsWith('error: forged'))).to.deep.equal([]);
     }
     const cause = new Error('outer', { cause: new Error(FORGED) });
     const [line = ''] = printed(() => consoleLogger.error({ err: cause }, 'failed'));

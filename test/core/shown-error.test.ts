@@ -27,6 +27,8 @@ const THROWN: Record<string, () => Error> = {
       headers: {
         'content-length': 1,
         'transfer-encoding': 'x',
+        'keep-alive': 'timeout=99',
+        trailer: 'x-sum',
         'bad name': 1,
         'x-split': 'a\r\nb: c',
         'x-kept': 'yes',

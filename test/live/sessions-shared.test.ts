@@ -108,6 +108,43 @@ describe('sessions in one store of two processes', () => {
   });
 });
 
+describe('a session that another exchange ends', () => {
+  const serve = servers();
+
+  it('does not begin anew by a write that comes later', async () => {
+    const [reading, go] = [deferred(), deferred()];
+
+    @Controller()
+    class Profile {
+      @Post('/rename') async rename(@Session() session: Session<Held>) {
+        const user = session.get('user') ?? '';
+        reading.resolve();
+        await go.promise;
+        await session.set('user', `${user} the second`);
+      }
+    }
+    const server = serve({ controllers: [Site, Profile], middleware: [sessions()] });
+    const signedIn = await server.fetch('/in', { method: 'POST' });
+    const headers = { cookie: signedIn.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
+    const renaming = server.fetch('/rename', { method: 'POST', headers });
+    await reading.promise;
+    await server.fetch('/out', { method: 'POST', headers });
+    go.resolve();
+
+    const { status, headers: fields } = await renaming;
+    expect([status, fields.getSetCookie()]).to.deep.equal([401, []]);
+  });
+});
+
+describe('the options of sessions', () => {
+  it('take no time by which a session would never end', () => {
+    for (const time of [0, -1, NaN, '30m' as never]) {
+      expect(() => sessions({ idle: time })).to.throw(/^sessions: .*idle takes/);
+      expect(() => sessions({ absolute: time })).to.throw(/^sessions: .*absolute takes/);
+    }
+  });
+});
+
 describe('regenerate()', () => {
   const serve = servers();
 

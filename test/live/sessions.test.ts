@@ -47,7 +47,19 @@ describe('sessions', () => {
       for (const cookie of [{ secure: false }, { path: '/app' }, { domain: 'example.org' }]) {
         expect(() => sessions({ cookie }), JSON.stringify(cookie)).to.throw(/__Host-session.*another name/);
       }
+      expect(() => sessions({ cookie: { name: '__Secure-sid', secure: false } })).to.throw(
+        /drop the cookie __Secure-sid/,
+      );
+      expect(() => sessions({ cookie: { name: 'sid', sameSite: 'none', secure: false } })).to.throw(
+        /drop the cookie sid/,
+      );
       sessions({ cookie: { name: 'sid', secure: false } });
+    });
+
+    it('is refused at start-up where it cannot be written', () => {
+      expect(() => sessions({ cookie: { name: 'my session' } })).to.throw(
+        /cookie my session cannot be written/,
+      );
     });
 
     it('is taken away at sign-out', async () => {

@@ -103,6 +103,42 @@ describe('HTTP', () => {
       });
     }
 
+    const same = [
+      ['http://localhost/here', 'localhost'],
+      ['HTTP://LocalHost/here', 'localhost'],
+      ['http://localhost:80/here', 'localhost'],
+      ['http://localhost./here', 'LOCALHOST:80'],
+      ['https://localhost/here', 'localhost:443'],
+      ['http://[::1]:3000/here', '[0:0:0:0:0:0:0:1]:3000'],
+    ];
+    for (const [target = '', host = ''] of same) {
+      holds(`that is ${host} is that of the target ${target}`, async () => {
+        const head = [`GET ${target} HTTP/1.1`, `Host: ${host}`];
+        const [answer] = await converse(server, [...head, 'Connection: close', '', ''].join('\r\n'));
+
+        expect([answer?.status, reached.splice(0)]).to.deep.equal([200, ['http']]);
+      });
+    }
+
+    const others = [
+      ['http://evil.example/here', 'localhost'],
+      ['http://localhost:81/here', 'localhost'],
+      ['https://localhost/here', 'localhost:80'],
+      ['http://evil.example@localhost/here', 'localhost'],
+      ['http://localhost.evil.example/here', 'localhost'],
+      ['http:///here', 'localhost'],
+    ];
+    for (const [target = '', host = ''] of others) {
+      holds(`that is ${host} is not that of the target ${target}`, async () => {
+        for (const more of [['Connection: close'], UPGRADE]) {
+          const head = [`GET ${target} HTTP/1.1`, `Host: ${host}`, ...more];
+          const { status } = await refusalOf(server, [...head, '', ''].join('\r\n'));
+
+          expect([status, reached]).to.deep.equal([400, []]);
+        }
+      });
+    }
+
     holds('that is well-formed once does not make the next one so', async () => {
       const answers = await converse(
         server,
