@@ -4,7 +4,14 @@ import { admitStream } from './admission.js';
 import { bytesOf, isBlob } from './bytes.js';
 import type { Context } from './context.js';
 import { isA, isAbort, problem, type HttpError } from './errors.js';
-import { copyFields, isNodeStream, isResponse, valuesOf, type ForeignResponse } from './forwarded.js';
+import {
+  copyFields,
+  decodedOrNot,
+  isNodeStream,
+  isResponse,
+  valuesOf,
+  type ForeignResponse,
+} from './forwarded.js';
 import { pump, tended, untilStuck } from './streams.js';
 import { Response as Answer } from './response.js';
 import { eventStream } from '../live/format.js';
@@ -16,7 +23,7 @@ import { scopeInUse } from './scoped-step.js';
 export function respond(ctx: Context, value: unknown): void {
   if (ctx.response.headersSent || ctx.response.writableEnded) return;
   if (value === undefined) return empty(ctx);
-  if (typeof value === 'string') return body(ctx, value, 'text/plain; charset=utf-8');
+  if (typeof value === 'string') return body(ctx, value, TEXT_TYPE);
   if (typeof value !== 'object' || value === null || isPlain(value)) return body(ctx, json(value), JSON_TYPE);
   if (value instanceof Message) return respond(ctx, value.value);
   const bytes = bytesOf(value);
@@ -53,11 +60,15 @@ export function isAsyncIterable(value: object): value is AsyncIterable<unknown> 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return (
-    (prototype === Object.prototype || prototype === Array.prototype) && !(Symbol.asyncIterator in value)
+    (prototype === Object.prototype || prototype === Array.prototype) &&
+    !(Symbol.asyncIterator in value) &&
+    // Of a Response by its shape.
+    !('arrayBuffer' in value)
   );
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
 const BYTES_TYPE = 'application/octet-stream';
 
 /** Fields of the representation that an error stands in for (RFC 9110, section 8), and how long that may be kept. */
@@ -176,7 +187,7 @@ function isCut(error: unknown): boolean {
 
 function typeOf(item: unknown): string {
   if (bytesOf(item) !== undefined || isBlob(item)) return BYTES_TYPE;
-  return typeof item === 'string' ? 'text/plain; charset=utf-8' : 'application/x-ndjson';
+  return typeof item === 'string' ? TEXT_TYPE : 'application/x-ndjson';
 }
 
 /** In an event stream that is made by hand, what is not text already is an event. */
@@ -198,8 +209,10 @@ function forward(ctx: Context, answer: ForeignResponse): void {
   copyFields(ctx.response, answer);
   const { body: content } = answer;
   if (content === null || content === undefined) return empty(ctx, true);
+  const whole = typeof content === 'string' ? content : bytesOf(content);
+  if (whole !== undefined) return body(ctx, whole, typeof whole === 'string' ? TEXT_TYPE : BYTES_TYPE);
   if (isNodeStream(content)) tended(ctx, content);
-  stream(ctx, valuesOf(content), undefined);
+  stream(ctx, decodedOrNot(ctx.response, valuesOf(content)), undefined);
 }
 
 /** Lets go of what was to be sent and is not: the source of a forwarded body would wait for its reader. */

@@ -74,16 +74,22 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     return messages.map(({ value }) => value as T);
   }
 
-  /** @internal The newest of what the channel has kept, oldest first: as many as are no more than so many bytes of JSON. */
+  /**
+   * @internal The newest of what the channel has kept, oldest first: as many as are no more than so many bytes of JSON.
+   * What has no JSON form is left out, as readers of events do not receive it either.
+   */
   async newest(bytes: number): Promise<T[]> {
     const kept = await this.history();
-    let [first, room] = [kept.length, bytes];
-    while (first > 0) {
-      room -= Buffer.byteLength(JSON.stringify(kept[first - 1]) ?? '') + 1;
+    const newest: T[] = [];
+    let room = bytes;
+    for (const value of kept.reverse()) {
+      const text = jsonOf(value);
+      if (text === undefined) continue;
+      room -= Buffer.byteLength(text) + 1;
       if (room < 0) break;
-      first--;
+      newest.push(value);
     }
-    return kept.slice(first);
+    return newest.reverse();
   }
 
   /** The users who read the channel, each once; empty unless the definition has `presence`. */
@@ -147,5 +153,14 @@ export class Presence {
       read: () => broker.members(name),
       begin: (members) => subscription.greet(new Message({ type: 'present', members }, 'present')),
     }));
+  }
+}
+
+/** The JSON text of a value; undefined for what has none, whose publisher has been told so. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
   }
 }

@@ -4,7 +4,7 @@ import type { Message } from './message.js';
 export interface HistoryBounds {
   /** Messages. */
   readonly messages: number;
-  /** Bytes: of text, of bytes, or of JSON text. What has no JSON form counts for nothing. */
+  /** Bytes: of text, of bytes, of JSON text, or of a structured clone of what has no JSON form. */
   readonly bytes: number;
   /** Milliseconds. */
   readonly age: number;

@@ -1,3 +1,4 @@
+import { serialize } from 'node:v8';
 import { bytesOf, isBlob } from '../core/bytes.js';
 
 /** What one connection is sent: a value, and the fields that an event stream gives it. */
@@ -42,7 +43,7 @@ export class Message {
     this.#json = undefined;
   }
 
-  /** @internal Bytes of the value: of text, of bytes, or of its JSON text. What has no JSON form counts for nothing. */
+  /** @internal Bytes of the value: of text, of bytes, of its JSON text, or of a structured clone of what has no JSON form. */
   get size(): number {
     const { value } = this;
     if (typeof value === 'object') {
@@ -54,9 +55,18 @@ export class Message {
       return Buffer.byteLength(typeof value === 'string' ? value : (this.#json ??= json(value)));
     } catch (error) {
       // Readers of other formats receive it all the same; who cannot encode it tells the publisher.
-      if (error instanceof Error) return 0;
+      if (error instanceof Error) return cloneSize(value);
       throw error;
     }
+  }
+}
+
+/** Bytes of a value that other formats can encode: `bigint`, maps, and circles. What cannot be cloned counts for nothing. */
+function cloneSize(value: unknown): number {
+  try {
+    return serialize(value).byteLength;
+  } catch {
+    return 0;
   }
 }
 

@@ -139,6 +139,16 @@ describe('a channel', () => {
     expect(await (await server.fetch('/rooms/kept')).json()).to.deep.equal([2, 3, 4]);
   });
 
+  it('gives a GET what has a JSON form, and counts the rest in its history by its size', async () => {
+    const before = server.app.stats().history.bytes;
+    for (const value of ['first', { large: 10n, pad: 'x'.repeat(10_000) }, 'last']) {
+      channel(Room, { room: 'mixed' }).publish(value);
+    }
+
+    expect(await (await server.fetch('/rooms/mixed')).json()).to.deep.equal(['first', 'last']);
+    expect(server.app.stats().history.bytes - before).to.be.above(10_000);
+  });
+
   it('may be read by those only whom it authorizes, in each kind, with a cursor as without', async () => {
     expect((await server.fetch('/private/a')).status).to.equal(403);
     for (const open of [() => server.sse('/private/a'), () => server.socket('/private/a?lastEventId=x')]) {
