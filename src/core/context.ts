@@ -299,10 +299,9 @@ export class Context {
   }
 
   #run(works: readonly (() => unknown)[]): void {
-    const { environment, id } = this;
-    environment.pending(
-      runAll(works, (err) => environment.logger.error({ err, requestId: id }, 'deferred work failed')),
-    );
+    const { logger } = this.environment;
+    const failed = (err: unknown): void => logger.error({ err, requestId: this.id }, 'deferred work failed');
+    this.environment.pending(runAll(works, failed));
   }
 
   /** Ends the exchange when its response closes. */
