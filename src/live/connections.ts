@@ -8,7 +8,6 @@ import type { Heartbeat } from './heartbeat.js';
 import { messageOf } from './message.js';
 import { Publication } from './publication.js';
 import { Revocation, targetOf, type Revocable, type RevokeTarget } from './revocations.js';
-import type { Topics } from './topic.js';
 import { Session } from './session.js';
 import { mustBeId, type UserId } from './user-id.js';
 
@@ -26,6 +25,11 @@ declare module '../core/environment.js' {
 interface RevocationCarrier {
   revoke(target: RevokeTarget, reason: string): void | Promise<void>;
   onRevoke(listener: (target: RevokeTarget, reason: string) => void): void;
+}
+
+/** Ends the connections that read a channel. */
+interface ChannelReaders {
+  revoke(channel: string, reason: string): void;
 }
 
 /** A connection that is about to open: known already, so that what ends it in the meantime is not missed. */
@@ -64,7 +68,7 @@ export class Connections implements Iterable<Connection> {
     private readonly heartbeat: Heartbeat,
     private readonly broker: RevocationCarrier,
     private readonly limits: Limits,
-    private readonly topics: Topics,
+    private readonly channels: ChannelReaders,
   ) {
     broker.onRevoke((target, reason) => this.#revoked(target, reason));
   }
@@ -237,7 +241,7 @@ export class Connections implements Iterable<Connection> {
 
   #revoked(target: RevokeTarget, reason: string): void {
     const told = closeReason(reason);
-    if ('channel' in target) return this.topics.revoke(target.channel, told);
+    if ('channel' in target) return this.channels.revoke(target.channel, told);
     const revocation = new Revocation(target, told);
     this.#lastRevocation.next = revocation;
     this.#lastRevocation = revocation;
