@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { Channel } from '../live/channel.js';
-import { closeReason } from '../live/close-reason.js';
+import { closeCode, closeReason, HttpError, isA, isAbort, problem } from './errors.js';
 import { isResponse } from '../live/client-calls.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../live/format.js';
 import type { RawMessage } from '../live/inbox.js';
@@ -9,7 +9,6 @@ import type { Conversation } from '../live/incoming.js';
 import { Socket } from '../live/socket.js';
 import type { Step } from './compose.js';
 import type { Context } from './context.js';
-import { closeCode, HttpError, isA, isAbort, problem } from './errors.js';
 import { readAll } from './invoke.js';
 import { parseJson } from './json.js';
 import type { Reader, WebSocketOptions } from './metadata.js';

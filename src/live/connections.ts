@@ -1,8 +1,7 @@
 import type { Context } from '../core/context.js';
-import { HttpError, LimitReached } from '../core/errors.js';
+import { closeReason, HttpError, LimitReached } from '../core/errors.js';
 import type { Limits } from '../core/limits.js';
 import { connectionClosed, connectionOpened } from '../core/tracing.js';
-import { closeReason } from './close-reason.js';
 import { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { messageOf } from './message.js';
