@@ -11,10 +11,10 @@ import {
   type ValidationError,
   type ValidatorOptions,
 } from 'class-validator';
-import { convertTo, InvalidInput } from './core/convert.js';
-import { checkOptionsOf, isObject, SWITCH, TEXTS, type Checks } from './core/option-checks.js';
-import type { Class } from './core/injection.js';
-import type { Validated, Validator } from './core/validator.js';
+import { convertTo, InvalidInput } from './core/input/convert.js';
+import { checkOptionsOf, isObject, SWITCH, TEXTS, type Checks } from './core/base/option-checks.js';
+import type { Class } from './core/injection/injection.js';
+import type { Validated, Validator } from './core/parameters/validator.js';
 
 const OPTIONS: Checks<ValidatorOptions> = {
   enableDebugMessages: SWITCH,

@@ -1,10 +1,10 @@
 import send from '@fastify/send';
 import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { receivedTarget } from './core/canonical-path.js';
-import type { Middleware } from './core/compose.js';
-import { HttpError } from './core/errors.js';
-import { checkOptionsOf, COUNT, SWITCH, TEXT, type Checks } from './core/option-checks.js';
+import { receivedTarget } from './core/routing/canonical-path.js';
+import type { Middleware } from './core/routing/middleware.js';
+import { HttpError } from './core/base/errors.js';
+import { checkOptionsOf, COUNT, SWITCH, TEXT, type Checks } from './core/base/option-checks.js';
 
 /** Options of `files()`. */
 export interface FilesOptions {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { LIMITS, TIMEOUTS } from '../src/core/limits.js';
+import { LIMITS, TIMEOUTS } from '../src/core/exchange/limits.js';
 import {
   brokenLinks,
   readDocs,

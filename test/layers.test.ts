@@ -1,164 +1,84 @@
 import { expect } from 'chai';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/**
- * The floors, from bottom to top. A file imports values only from its own floor and those below, and where
- * its floor has `only`, from nothing else but that and itself. `folder/*` means all that is in the folder.
- */
-const FLOORS: Floor[] = [
-  {
-    files: [
-      'core/bytes',
-      'core/errors',
-      'core/logger',
-      'core/promises',
-      'core/streams',
-      'core/framing',
-      'core/forwarded',
-      'core/shown-error',
-      'core/hang-up',
-      'core/register',
-      'core/tracing',
-      'core/stats',
-      'core/limits',
-      'core/option-checks',
-      'core/trace-parent',
-    ],
-  },
-  {
-    files: [
-      'core/attributes',
-      'core/cookies',
-      'core/in-flight',
-      'core/shed-load',
-      'core/proxy',
-      'core/request',
-      'core/framed-response',
-      'core/response',
-      'core/pipeline',
-      'core/strictness',
-      'core/upgrade-response',
-      'core/query',
-      'core/open-connection',
-    ],
-  },
-  {
-    files: [
-      'core/json',
-      'core/body',
-      'core/multipart',
-      'core/convert',
-      'core/canonical-path',
-      'core/origins',
-      'core/path-template',
-      'core/template-tree',
-      'core/options',
-    ],
-  },
-  {
-    files: [
-      'core/environment',
-      'core/context',
-      'core/call-context',
-      'core/compose',
-      'core/metadata',
-      'core/router',
-    ],
-  },
-  {
-    files: [
-      'core/injection*',
-      'core/invoke',
-      'core/input-types',
-      'core/validator',
-      'core/readers',
-      'core/links',
-      'core/scoped-step',
-    ],
-  },
-  { files: ['live/*'] },
-  {
-    files: [
-      'core/respond',
-      'core/admission',
-      'core/http',
-      'core/sse',
-      'core/handshake',
-      'core/websocket',
-      'core/rpc',
-    ],
-  },
-  { files: ['core/express/*', 'core/compile', 'core/audit', 'core/overlaps', 'core/explain'] },
-  {
-    files: [
-      'core/create-environment',
-      'core/fallback',
-      'core/negotiation',
-      'core/dispatcher',
-      'core/upgrader',
-      'core/tcp-connections',
-      'core/closing',
-      'core/connection-errors',
-      'core/own-process',
-    ],
-  },
-  { files: ['core/app'] },
-  {
-    files: ['decorators/*'],
-    only: ['core/errors', 'core/metadata', 'core/option-checks', 'core/path-template'],
-  },
-  { files: ['files', 'class-validator', 'index'] },
-  { files: ['testing/*'] },
-  { files: ['demo/*'] },
+/** The rooms, from the ground up. A file imports only from its own room and from rooms above it in this list. */
+const ROOMS = [
+  'core/base',
+  'core/node',
+  'core/exchange',
+  'core/input',
+  'live/encoding',
+  'live/connections',
+  'live/messages',
+  'live/broadcast',
+  'core/injection',
+  'core/routing',
+  'live/sessions',
+  'core/parameters',
+  'core/express',
+  'core/kinds',
+  'core/compile',
+  'core/request',
+  'core/upgrade',
+  'core/app',
+  'decorators',
+  // The public names, and the entry points that stand beside them.
+  '.',
+  'testing',
+  'demo/market',
+  'demo',
 ];
+const MOST_FILES = 10;
 
-interface Floor {
-  files: string[];
-  only?: string[];
-}
-
-/** Each file of `src`, by its path without the extension, with the files that it imports values from. */
+/** Each file of `src`, by its path without the extension, with the files that it imports, types included. */
 type Graph = Map<string, string[]>;
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
-const BUILT = fileURLToPath(new URL('../src', import.meta.url));
 
-describe('the floors of src', () => {
+describe('the rooms of src', () => {
   const graph = read();
 
-  it('have a place for each file', () => {
-    expect([...graph.keys()].filter((file) => floorOf(file) === -1)).to.deep.equal([]);
+  it('hold every file', () => {
+    expect([...graph.keys()].filter((file) => !ROOMS.includes(dirname(file)))).to.deep.equal([]);
   });
 
-  it('name only files that exist', () => {
-    const patterns = FLOORS.flatMap(({ files, only = [] }) => [...files, ...only]);
-    const files = [...graph.keys()];
-    expect(patterns.filter((pattern) => !files.some((file) => matches(file, pattern)))).to.deep.equal([]);
+  it('exist', () => {
+    const rooms = new Set([...graph.keys()].map((file) => dirname(file)));
+    expect(ROOMS.filter((room) => !rooms.has(room))).to.deep.equal([]);
   });
 
-  it('import only from below', () => {
+  it('import only from rooms above them in the list, types included', () => {
     expect(violations(graph)).to.deep.equal([]);
   });
 
-  it('hold no import cycle', () => {
+  it('hold no import cycle, types included', () => {
     expect(cycle(graph)?.join(' → ')).to.equal(undefined);
+  });
+
+  it(`have at most ${MOST_FILES} files each`, () => {
+    const counts = ROOMS.map((room) => [
+      room,
+      [...graph.keys()].filter((file) => dirname(file) === room).length,
+    ]);
+    expect(counts.filter(([, count]) => (count as number) > MOST_FILES)).to.deep.equal([]);
   });
 });
 
-describe('the check of the floors', () => {
-  it('sees each way to import, and no types or comments', () => {
+describe('the check of the rooms', () => {
+  it('sees each way to import, and no comments', () => {
     const code = [
       "import { a } from './a.js';",
-      "import './b.js';",
+      "import type { b } from './b.js';",
       "export * from './c.js';",
-      'export { d,\n  dd } from "./d.js";',
+      "export {\n  d,\n  dd,\n} from './d.js';",
       "const e = await import('./e.js');",
       " * import { f } from './f.js';",
       "// import('./g.js')",
       "import fs from 'node:fs';",
       "import { h } from 'coequal';",
+      "import '../i.js';",
     ].join('\n');
 
     expect(imports(code, 'core/x')).to.have.members([
@@ -168,19 +88,17 @@ describe('the check of the floors', () => {
       'core/d',
       'core/e',
       'index',
+      'i',
     ]);
   });
 
-  it('reports an import from above and one that a floor may not make', () => {
-    const upwards: Graph = new Map([
-      ['core/errors', ['core/app']],
-      ['decorators/routes', ['core/metadata', 'core/http', 'decorators/parameters']],
+  it('reports an import against the order', () => {
+    const graph: Graph = new Map([
+      ['core/base/errors', ['core/app/app', 'core/base/logger']],
+      ['core/app/app', ['core/base/errors']],
     ]);
 
-    expect(violations(upwards)).to.deep.equal([
-      'core/errors imports core/app',
-      'decorators/routes imports core/http',
-    ]);
+    expect(violations(graph)).to.deep.equal(['core/base/errors imports core/app/app']);
   });
 
   it('reports a cycle from where it begins to where it closes', () => {
@@ -196,23 +114,17 @@ describe('the check of the floors', () => {
   });
 });
 
-/**
- * The compiler's output is read, not the source: it has dropped each import of which only types are used,
- * and kept those that decorator metadata needs.
- */
 function read(): Graph {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
     .map((path) => path.split(sep).join('/'))
     .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
-    .map((path) => path.slice(0, -'.ts'.length))
     .sort();
-  return new Map(files.map((file) => [file, imports(built(file), file)]));
-}
-
-function built(file: string): string {
-  const path = join(BUILT, `${file}.js`);
-  if (!existsSync(path)) throw new Error(`src/${file}.ts is not built: npm run build`);
-  return readFileSync(path, 'utf8');
+  return new Map(
+    files.map((path) => {
+      const file = path.slice(0, -'.ts'.length);
+      return [file, imports(readFileSync(join(SRC, path), 'utf8'), file)];
+    }),
+  );
 }
 
 /** The files of `src` that the code of `file` imports, the package's own name included. */
@@ -236,25 +148,10 @@ function resolve(name: string, from: string): string | undefined {
 
 function violations(graph: Graph): string[] {
   return [...graph].flatMap(([file, imported]) =>
-    imported.filter((other) => !allowed(file, other)).map((other) => `${file} imports ${other}`),
+    imported
+      .filter((other) => ROOMS.indexOf(dirname(other)) > ROOMS.indexOf(dirname(file)))
+      .map((other) => `${file} imports ${other}`),
   );
-}
-
-function allowed(file: string, other: string): boolean {
-  const own = floorOf(file);
-  const only = FLOORS[own]?.only;
-  if (floorOf(other) === own) return true;
-  return only
-    ? only.some((pattern) => matches(other, pattern))
-    : floorOf(other) < own && floorOf(other) !== -1;
-}
-
-function floorOf(file: string): number {
-  return FLOORS.findIndex(({ files }) => files.some((pattern) => matches(file, pattern)));
-}
-
-function matches(file: string, pattern: string): boolean {
-  return pattern.endsWith('*') ? file.startsWith(pattern.slice(0, -1)) : file === pattern;
 }
 
 /** The first cycle that a walk in depth meets, its first file repeated at the end. */

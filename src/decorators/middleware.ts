@@ -1,6 +1,6 @@
-import type { MiddlewareLike } from '../core/compose.js';
-import { ConfigurationError } from '../core/errors.js';
-import { classMetadata, methodMetadata, refuseStandard } from '../core/metadata.js';
+import type { MiddlewareLike } from '../core/routing/middleware.js';
+import { ConfigurationError } from '../core/base/errors.js';
+import { classMetadata, methodMetadata, refuseStandard } from '../core/routing/metadata.js';
 
 /**
  * Runs middleware around all methods of a class, or around one method, before requests, streams and upgrades alike. It runs after

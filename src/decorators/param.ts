@@ -1,6 +1,6 @@
-import type { Context, Kind } from '../core/context.js';
-import { ConfigurationError } from '../core/errors.js';
-import { methodMetadata, type ParameterMetadata, type ParameterSite } from '../core/metadata.js';
+import type { Context, Kind } from '../core/exchange/context.js';
+import { ConfigurationError } from '../core/base/errors.js';
+import { methodMetadata, type ParameterMetadata, type ParameterSite } from '../core/routing/metadata.js';
 import {
   callback,
   checkOptionsOf,
@@ -9,7 +9,7 @@ import {
   SWITCH,
   TEXT,
   type Checks,
-} from '../core/option-checks.js';
+} from '../core/base/option-checks.js';
 
 /** Options of `param`. */
 export interface ParamOptions<Args extends unknown[]> {

@@ -1,15 +1,15 @@
-import type { Attribute } from '../core/attributes.js';
-import type { Schema } from '../core/convert.js';
-import type { ParameterSite } from '../core/metadata.js';
-import { readTemplate } from '../core/path-template.js';
-import type { Multipart } from '../core/multipart.js';
-import type { Class } from '../core/injection.js';
-import type { RegisteredSession } from '../core/register.js';
-import type { ChannelDefinition } from '../live/channel-definition.js';
-import type { Channel as ChannelType } from '../live/channel.js';
-import type { Connection as ConnectionType } from '../live/connection.js';
-import type { Session as SessionType } from '../live/session.js';
-import type { Socket as SocketType } from '../live/socket.js';
+import type { Attribute } from '../core/base/attributes.js';
+import type { Schema } from '../core/input/convert.js';
+import type { ParameterSite } from '../core/routing/metadata.js';
+import { readTemplate } from '../core/routing/path-template.js';
+import type { Multipart } from '../core/input/multipart.js';
+import type { Class } from '../core/injection/injection.js';
+import type { RegisteredSession } from '../core/base/registered-types.js';
+import type { ChannelDefinition } from '../live/broadcast/definition.js';
+import type { Channel as ChannelType } from '../live/broadcast/channel.js';
+import type { Connection as ConnectionType } from '../live/connections/connection.js';
+import type { Session as SessionType } from '../core/exchange/session.js';
+import type { Socket as SocketType } from '../live/messages/socket.js';
 import { param } from './param.js';
 
 type Value = StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor | ObjectConstructor;

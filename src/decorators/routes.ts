@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../core/errors.js';
+import { ConfigurationError } from '../core/base/errors.js';
 import {
   classMetadata,
   methodMetadata,
@@ -9,7 +9,7 @@ import {
   type SseOptions,
   type Verb,
   type WebSocketOptions,
-} from '../core/metadata.js';
+} from '../core/routing/metadata.js';
 import {
   callback,
   checkOptionsOf,
@@ -20,7 +20,7 @@ import {
   TEXTS,
   withMethods,
   type Checks,
-} from '../core/option-checks.js';
+} from '../core/base/option-checks.js';
 
 const CONTROLLER: Checks<ControllerOptions> = { host: ["a host such as 'api.example.org'", TEXT[1]] };
 const SSE: Checks<SseOptions> = { method: oneOf('GET', 'POST') };

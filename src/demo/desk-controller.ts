@@ -12,9 +12,9 @@ import {
   WebSocket,
 } from 'coequal';
 import { injectable } from 'tsyringe';
-import type { Account } from './accounts.js';
-import { Desk, Order, type Fill, type Position } from './desk.js';
-import { News, type Item } from './news.js';
+import type { Account } from './market/accounts.js';
+import { Desk, Order, type Fill, type Position } from './market/desk.js';
+import { News, type Item } from './market/news.js';
 import { signedIn } from './signed-in.js';
 
 @injectable()

@@ -1,9 +1,9 @@
 import { Body, Channel, Channels, Controller, Get, Put, Sse, User, UseMiddleware, WebSocket } from 'coequal';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import type { Account } from './accounts.js';
-import { Market, Prices, type Quote } from './market.js';
-import { news, News } from './news.js';
+import type { Account } from './market/accounts.js';
+import { Market, Prices, type Quote } from './market/market.js';
+import { news, News } from './market/news.js';
 import { signedIn } from './signed-in.js';
 
 const Pace = z.object({ pace: z.number().min(0.25).max(8) });

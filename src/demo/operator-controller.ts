@@ -13,7 +13,7 @@ import {
 import { setTimeout as wait } from 'node:timers/promises';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import type { Account } from './accounts.js';
+import type { Account } from './market/accounts.js';
 import { operatorsOnly, signedIn } from './signed-in.js';
 
 const Revocation = z.object({

@@ -15,8 +15,8 @@ import {
   WebSocket,
 } from 'coequal';
 import { z } from 'zod';
-import type { Account } from './accounts.js';
-import { SYMBOLS } from './history.js';
+import type { Account } from './market/accounts.js';
+import { SYMBOLS } from './market/history.js';
 import { signedIn } from './signed-in.js';
 
 export interface Message {

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, Post, Session, User } from 'coequal';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import { Accounts, type Account } from './accounts.js';
+import { Accounts, type Account } from './market/accounts.js';
 
 const Credentials = z.object({ name: z.string().max(50), password: z.string().max(200) });
 type Credentials = z.infer<typeof Credentials>;

@@ -1,5 +1,5 @@
 import { HttpError, type Middleware } from 'coequal';
-import type { Account } from './accounts.js';
+import type { Account } from './market/accounts.js';
 
 /** Says who an exchange is from, by its session: a request, an event stream or a socket. */
 export const identify: Middleware = (ctx, next) => {

@@ -1,4 +1,4 @@
-import type { Problem } from '../core/errors.js';
+import type { Problem } from '../core/base/errors.js';
 
 /** Thrown if a stream or a socket was not opened: the response that came instead. */
 export class Refused extends Error {

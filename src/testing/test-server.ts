@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { InjectionToken } from 'tsyringe';
-import { App } from '../core/app.js';
-import type { Middleware } from '../core/compose.js';
-import { checkOptions, type AppOptions } from '../core/options.js';
-import type { RegisteredUser } from '../core/register.js';
+import { App } from '../core/app/app.js';
+import type { Middleware } from '../core/routing/middleware.js';
+import { checkOptions, type AppOptions } from '../core/app/options.js';
+import type { RegisteredUser } from '../core/base/registered-types.js';
 import { Refused } from './refused.js';
 import { openSocket, type SocketInit, type TestSocket } from './test-socket.js';
 import { TestStream } from './test-stream.js';

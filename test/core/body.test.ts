@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { FORM_FIELDS, readBody, type BodyForm } from '../../src/core/body.js';
-import { Disconnected, HttpError } from '../../src/core/errors.js';
-import { Multipart } from '../../src/core/multipart.js';
+import { FORM_FIELDS, readBody, type BodyForm } from '../../src/core/input/body.js';
+import { Disconnected, HttpError } from '../../src/core/base/errors.js';
+import { Multipart } from '../../src/core/input/multipart.js';
 
 const LIMIT = 100_000;
 

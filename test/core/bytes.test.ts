@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import vm from 'node:vm';
-import { bytesOf, isBlob } from '../../src/core/bytes.js';
+import { bytesOf, isBlob } from '../../src/core/base/bytes.js';
 
 describe('bytes', () => {
   const { buffer } = Uint8Array.of(1, 2, 3, 4);

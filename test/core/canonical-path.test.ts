@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { expect } from 'chai';
 import { Controller, Ctx, HttpError, Param, UseMiddleware, type Context } from 'coequal';
 import fc from 'fast-check';
-import { canonicalPath } from '../../src/core/canonical-path.js';
+import { canonicalPath } from '../../src/core/routing/canonical-path.js';
 import { asks, Everywhere, servers } from '../support/doors.js';
 
 describe('canonicalPath', () => {

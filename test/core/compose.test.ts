@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { Context, Middleware } from 'coequal';
-import { compose } from '../../src/core/compose.js';
+import { compose } from '../../src/core/routing/middleware.js';
 import { Journal, Recorder } from '../support/journal.js';
 
 /** As much of a context as a chain asks for. */

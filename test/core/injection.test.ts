@@ -13,10 +13,10 @@ import {
   singleton,
   type DependencyContainer,
 } from 'tsyringe';
-import { Context } from '../../src/core/context.js';
-import { ConfigurationError } from '../../src/core/errors.js';
-import { Injection, Scope, type Class } from '../../src/core/injection.js';
-import { silentLogger } from '../../src/core/logger.js';
+import { Context } from '../../src/core/exchange/context.js';
+import { ConfigurationError } from '../../src/core/base/errors.js';
+import { Injection, Scope, type Class } from '../../src/core/injection/injection.js';
+import { silentLogger } from '../../src/core/base/logger.js';
 
 describe('injection', () => {
   describe('a graph without scoped classes', () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { HttpError } from '../../src/core/errors.js';
-import { JSON_LIMITS, parseJson } from '../../src/core/json.js';
+import { HttpError } from '../../src/core/base/errors.js';
+import { JSON_LIMITS, parseJson } from '../../src/core/input/json.js';
 
 describe('parseJson', () => {
   it('gives the value of text and of bytes', () => {

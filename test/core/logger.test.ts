@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { Controller, Get, Sse, type Logger } from 'coequal';
-import { careful, consoleLogger } from '../../src/core/logger.js';
+import { careful, consoleLogger } from '../../src/core/base/logger.js';
 import { servers } from '../support/doors.js';
 
 const FORGED = 'x\r\nerror: forged\u001b[2J\u0007\u009b31m\u2028\u202eend\u0000';

@@ -6,8 +6,8 @@ import { Readable, Writable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
-import { ConfigurationError, Disconnected, HttpError } from '../../src/core/errors.js';
-import { openMultipart, type Multipart, type MultipartOptions } from '../../src/core/multipart.js';
+import { ConfigurationError, Disconnected, HttpError } from '../../src/core/base/errors.js';
+import { openMultipart, type Multipart, type MultipartOptions } from '../../src/core/input/multipart.js';
 
 const LIMIT = 50_000_000;
 const BIG = 5_000_000;

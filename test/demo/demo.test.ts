@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Refused, serve, type TestServer, type TestSocket } from 'coequal/testing';
-import type { Fill } from '../../src/demo/desk.js';
+import type { Fill } from '../../src/demo/market/desk.js';
 import { floor } from '../../src/demo/floor.js';
-import { readHistory } from '../../src/demo/history.js';
-import { Market, type Quote } from '../../src/demo/market.js';
+import { readHistory } from '../../src/demo/market/history.js';
+import { Market, type Quote } from '../../src/demo/market/market.js';
 
 describe('the history of prices', () => {
   it('has each month from January 2000 to March 2010, and no price but those of the table', () => {

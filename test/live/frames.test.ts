@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Controller, Socket, WebSocket } from 'coequal';
-import { binaryFrame, textFrame } from '../../src/live/frame.js';
+import { binaryFrame, textFrame } from '../../src/live/encoding/frame.js';
 import { servers } from '../support/doors.js';
 
 const BORDERS = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000];

@@ -1,14 +1,14 @@
-import { Backlog } from '../../src/live/backlog.js';
+import { Backlog } from '../../src/live/connections/backlog.js';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { defineChannel } from 'coequal';
-import type { Context } from '../../src/core/context.js';
-import { Connection } from '../../src/live/connection.js';
-import { parseCursor } from '../../src/live/cursor.js';
-import { eventObjects } from '../../src/live/format.js';
-import { Message, messageOf } from '../../src/live/message.js';
-import type { Publication } from '../../src/live/publication.js';
-import { Topics } from '../../src/live/topic.js';
+import type { Context } from '../../src/core/exchange/context.js';
+import { Connection } from '../../src/live/connections/connection.js';
+import { parseCursor } from '../../src/live/encoding/cursor.js';
+import { eventObjects } from '../../src/live/encoding/format.js';
+import { Message, messageOf } from '../../src/live/encoding/message.js';
+import type { Publication } from '../../src/live/encoding/encoded-message.js';
+import { Topics } from '../../src/live/broadcast/topic.js';
 import { Lagging, Offsets } from '../support/lagging-broker.js';
 
 /** Each half of them: `LONG=1` tries 100,000 in all. */

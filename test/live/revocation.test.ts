@@ -24,7 +24,7 @@ import { Refused, type TestServer } from 'coequal/testing';
 import { Readable } from 'node:stream';
 import { deferred, until } from '../support/deferred.js';
 import { doors, Everywhere, servers } from '../support/doors.js';
-import { RevokedChannels } from '../../src/live/revocations.js';
+import { RevokedChannels } from '../../src/live/connections/revocations.js';
 
 const connectionsOf = (server: TestServer): Connections => server.app.container.resolve(Connections);
 

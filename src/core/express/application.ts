@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parse } from 'node:querystring';
-import type { Environment } from '../environment.js';
+import type { Environment } from '../exchange/environment.js';
 
 /** What Express middleware asks of `req.app`: its settings as they are by default, and the proxies that are trusted. */
 export interface Application {

@@ -1,5 +1,5 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
-import { HttpError } from '../errors.js';
+import { HttpError } from '../base/errors.js';
 
 /** The response of one call: what middleware sends by it is kept, and becomes the result or the error of the call. */
 export class CallResponse extends ServerResponse {

@@ -1,7 +1,7 @@
-import type { Middleware } from '../compose.js';
-import type { Context } from '../context.js';
-import { ConfigurationError, Disconnected, HttpError } from '../errors.js';
-import { describe } from '../option-checks.js';
+import type { Middleware } from '../routing/middleware.js';
+import type { Context } from '../exchange/context.js';
+import { ConfigurationError, Disconnected, HttpError } from '../base/errors.js';
+import { describe } from '../base/option-checks.js';
 import { CallResponse } from './call-response.js';
 import { reportLate } from './end-response.js';
 import { requests, type ExpressRequest } from './request.js';

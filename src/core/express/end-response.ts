@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
-import type { Context } from '../context.js';
-import { FramedResponse } from '../framed-response.js';
-import { responseOn } from '../upgrade-response.js';
+import type { Context } from '../exchange/context.js';
+import { FramedResponse } from '../node/framed-response.js';
+import { responseOn } from '../node/upgrade-response.js';
 import { responses, type ExpressResponse } from './response.js';
 
 /** Who wants the error that Express middleware passes to `next` after it has gone on, by the response. */

@@ -1,4 +1,4 @@
-import type { Context } from '../context.js';
+import type { Context } from '../exchange/context.js';
 
 /** Where the request and the response of Express keep their exchange. */
 export const EXCHANGE = Symbol('coequal.exchange');

@@ -1,7 +1,7 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Context } from '../context.js';
-import { SENT } from '../upgrade-response.js';
+import type { Context } from '../exchange/context.js';
+import { SENT } from '../node/upgrade-response.js';
 import { EXCHANGE } from './extend.js';
 import { requests } from './request.js';
 import { responses, type ExpressResponse } from './response.js';

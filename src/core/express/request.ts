@@ -6,8 +6,8 @@ import accepts from 'accepts';
 import fresh from 'fresh';
 import parseRange from 'range-parser';
 import typeIs from 'type-is';
-import type { Context } from '../context.js';
-import { readQuery } from '../query.js';
+import type { Context } from '../exchange/context.js';
+import { readQuery } from '../node/query.js';
 import { applicationOf, type Application } from './application.js';
 import { EXCHANGE, Extension } from './extend.js';
 

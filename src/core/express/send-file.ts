@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { isAbsolute, resolve } from 'node:path';
 import { finished } from 'node:stream';
 import type { SendOptions } from '@fastify/send';
-import { Disconnected, HttpError } from '../errors.js';
+import { Disconnected, HttpError } from '../base/errors.js';
 import type { ExpressRequest } from './request.js';
 
 /** Options of `res.sendFile`: `maxAge` in milliseconds, and fields of the response. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { Body, Controller, Signal, Sse, WebSocket } from 'coequal';
-import { TIMEOUTS } from '../../../src/core/limits.js';
+import { TIMEOUTS } from '../../../src/core/exchange/limits.js';
 import { mistreated } from '../../support/canary.js';
 import { eventually } from '../../support/eventually.js';
 import { open, openSocket } from '../../support/proxied-client.js';

@@ -1,0 +1,139 @@
+import type { RegisteredSession } from '../base/registered-types.js';
+
+type Data = RegisteredSession;
+
+/** A session of the store that requests and connections of this process use: all of them see the same. */
+export interface ActiveSession {
+  readonly key: string;
+  readonly ended: boolean;
+  readonly record: { readonly data: Record<string, unknown> };
+}
+
+/** Reads, writes and ends sessions in their store. */
+export interface Manager {
+  begin(data: Record<string, unknown>): Promise<{ token: string; active: ActiveSession }>;
+  update(active: ActiveSession, change: (data: Record<string, unknown>) => void): Promise<void>;
+  end(active: ActiveSession, reason: string): Promise<void>;
+  verify(active: ActiveSession): Promise<boolean>;
+  touch(active: ActiveSession): void;
+  watch(active: ActiveSession): () => void;
+}
+
+/** The cookie of the exchange, as its session sees it. */
+export interface SessionCookie {
+  /** Whether the head is still to be sent, so that a cookie can go with it. */
+  readonly settable: boolean;
+  /** Gives the client the token of its session; undefined takes it away. */
+  set(token: string | undefined): void;
+}
+
+/**
+ * The session of an exchange. Reads see the last write in this process, by whichever request or socket. Writes run one after
+ * another on what the store holds, so that none is lost. A session is created when it is first written.
+ */
+export class Session<T extends object = Data> {
+  #active: ActiveSession | undefined;
+  #beginning: Promise<void> | undefined = undefined;
+  readonly #manager: Manager;
+  readonly #cookie: SessionCookie;
+
+  /** @internal */
+  constructor(manager: Manager, active: ActiveSession | undefined, cookie: SessionCookie) {
+    this.#manager = manager;
+    this.#active = active;
+    this.#cookie = cookie;
+  }
+
+  /** Identifies the session in logs and in `connections.revoke({ session })`; nobody can sign in with it. `undefined` without a session. */
+  get id(): string | undefined {
+    return this.#active?.key;
+  }
+
+  /** Whether there is a session: `false` until it is written, and after `destroy()`. */
+  get exists(): boolean {
+    return this.#active !== undefined && !this.#active.ended;
+  }
+
+  get<K extends keyof T & string>(key: K): T[K] | undefined {
+    const data = this.exists ? (this.#active?.record.data as Partial<T> | undefined) : undefined;
+    return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined;
+  }
+
+  /** Writes one value. @throws Error if there is no session yet and the head has been sent: no cookie can be set; HttpError 401 if it has ended */
+  set<K extends keyof T & string>(key: K, value: T[K]): Promise<void> {
+    return this.update((data) => {
+      data[key] = value;
+    });
+  }
+
+  /**
+   * Changes several values at once: `change` gets what the store holds, and may run again if another process has written
+   * meanwhile.
+   * @throws HttpError 401 if the session has ended since the exchange began
+   */
+  async update(change: (data: Partial<T>) => void): Promise<void> {
+    // Several first writes at once begin one session. One that somebody else has ended does not begin anew: what is
+    // written was meant for who was signed in.
+    if (this.#active === undefined) await (this.#beginning ??= this.#begin());
+    await this.#manager.update(this.#active as ActiveSession, (data) => change(data as Partial<T>));
+  }
+
+  /**
+   * Replaces the session with an empty one under a new id. Call it at every sign-in: an id that an attacker has planted is then
+   * worthless (session fixation), and what one user proved does not hold for the next. The old session ends, and its connections.
+   *
+   * @param options.keep names of values to keep: `['cart']`; none by default
+   * @throws Error if the head has been sent: no cookie can be set, and the session stays as it was
+   */
+  async regenerate({ keep = [] }: { keep?: readonly (keyof T & string)[] } = {}): Promise<void> {
+    if (!Array.isArray(keep))
+      throw new TypeError("regenerate({ keep }) takes a list of names, such as ['cart']");
+    this.#mustBeSettable();
+    const active = this.exists ? this.#active : undefined;
+    await this.destroy('signed in anew');
+    // Only now: writes that were under way have been waited for, and belong to the new session too.
+    const data = active?.record.data ?? {};
+    const kept = keep.filter((name) => Object.hasOwn(data, name)).map((name) => [name, data[name]] as const);
+    await this.#begin(Object.fromEntries(kept));
+  }
+
+  /** Ends the session (sign-out), and with it its sockets and streams. */
+  async destroy(reason = 'signed out'): Promise<void> {
+    const active = this.#active;
+    this.#active = undefined;
+    if (active === undefined) return;
+    if (this.#cookie.settable) this.#cookie.set(undefined);
+    await this.#manager.end(active, reason);
+  }
+
+  /** @internal Whether the store still holds it. */
+  async verify(): Promise<boolean> {
+    return this.#active === undefined || (await this.#manager.verify(this.#active));
+  }
+
+  /** @internal Watches over its end, whoever uses it: its connections end then. The result ends the watch. */
+  watch(): (() => void) | undefined {
+    return this.#active === undefined ? undefined : this.#manager.watch(this.#active);
+  }
+
+  /** @internal The session was used: its idle time begins anew. */
+  touch(): void {
+    if (this.#active !== undefined) this.#manager.touch(this.#active);
+  }
+
+  async #begin(data: Record<string, unknown> = {}): Promise<void> {
+    this.#mustBeSettable();
+    try {
+      const { token, active } = await this.#manager.begin(data);
+      this.#mustBeSettable();
+      this.#cookie.set(token);
+      this.#active = active;
+    } finally {
+      this.#beginning = undefined;
+    }
+  }
+
+  #mustBeSettable(): void {
+    if (!this.#cookie.settable) throw new Error('a session can only begin before the head is sent');
+  }
+}

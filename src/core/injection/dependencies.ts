@@ -1,0 +1,64 @@
+import 'reflect-metadata';
+import { injectable } from 'tsyringe';
+import { undecorated } from './errors.js';
+
+/** What can be made with `new`. */
+export type Class<T = object> = new (...args: never[]) => T;
+
+/**
+ * What a constructor asks for, in order; `undefined` stands for a parameter of which nothing is known. A class
+ * without a constructor of its own asks for what its base asks for.
+ * @throws ConfigurationError if there are parameters and no types of them
+ */
+export function dependenciesOf(target: Class, usedBy: string): readonly unknown[] {
+  const written = authorOf(target);
+  if (written === undefined) {
+    if (target.length > 0) throw undecorated(target, usedBy);
+    return [];
+  }
+
+  const types = ownTypes(written);
+  const tokens = ownTokens(written);
+  const count = Math.max(
+    types?.length ?? written.length,
+    ...Object.keys(tokens).map((key) => Number(key) + 1),
+  );
+  const dependencies = Array.from({ length: count }, (_, index) => tokens[index] ?? types?.[index]);
+  if (types === undefined && dependencies.includes(undefined)) throw undecorated(written, usedBy);
+  if (count > 0) teach(target, dependencies);
+  return dependencies;
+}
+
+/** The class whose constructor runs first with the arguments given to `target`, where anything is known of it. */
+function authorOf(target: Class): Class | undefined {
+  let current: unknown = target;
+  while (typeof current === 'function') {
+    const candidate = current as Class;
+    if (ownTypes(candidate) !== undefined || Object.keys(ownTokens(candidate)).length > 0) return candidate;
+    if (candidate.length > 0 || writesConstructor(candidate)) return undefined;
+    current = Object.getPrototypeOf(candidate);
+  }
+  return undefined;
+}
+
+// Compilers for targets below ES2022 write `constructor() { super(...arguments) }`, which passes all on.
+function writesConstructor(target: Class): boolean {
+  const source = Function.prototype.toString.call(target).replace(COMMENTS, '');
+  return /(?<![\w$.#])constructor\s*\(/.test(source) && !/\bsuper\(\.\.\.arguments\)/.test(source);
+}
+
+// tsyringe knows a class by what injectable() has told it, and reads a base's metadata as the class's own, in place.
+function teach(target: Class, dependencies: readonly unknown[]): void {
+  if (ownTypes(target) === undefined) Reflect.defineMetadata('design:paramtypes', [...dependencies], target);
+  injectable()(target as new (...args: unknown[]) => object);
+}
+
+function ownTypes(target: Class): readonly unknown[] | undefined {
+  return Reflect.getOwnMetadata('design:paramtypes', target) as readonly unknown[] | undefined;
+}
+
+function ownTokens(target: Class): Readonly<Record<string, unknown>> {
+  return (Reflect.getOwnMetadata('injectionTokens', target) ?? {}) as Readonly<Record<string, unknown>>;
+}
+
+const COMMENTS = /\/\*[\s\S]*?\*\/|\/\/.*$/gm;

@@ -1,0 +1,109 @@
+import { ConfigurationError } from '../base/errors.js';
+
+/** A class, as far as its errors name it. */
+type Constructor = new (...args: never[]) => object;
+
+/** How the reading of a graph got where it is: who asked first, and through which classes and tokens. */
+export interface Way {
+  readonly usedBy: string;
+  readonly steps: readonly { readonly key: unknown; readonly name: string }[];
+  /** The constructor's parameter that is being read. */
+  readonly at?: { readonly target: Constructor; readonly index: number };
+}
+
+/** One step further. @throws ConfigurationError if that closes a circle */
+export function enter(key: unknown, name: string, way: Way): Way {
+  const steps = [...way.steps, { key, name }];
+  const start = way.steps.findIndex((step) => step.key === key);
+  if (start !== -1) throw circular(chainOf(steps.slice(start)), way);
+  return { ...way, steps };
+}
+
+/** True for what the compiler writes where a type is no class that could be injected. */
+export function isBuiltIn(token: unknown): boolean {
+  return BUILT_IN.has(token);
+}
+
+/** A token, as errors call it. */
+export function nameOf(token: unknown): string {
+  if (typeof token === 'function') return token.name === '' ? '(anonymous class)' : token.name;
+  return typeof token === 'string' ? `"${token}"` : String(token);
+}
+
+export function undecorated(target: Constructor, usedBy: string): ConfigurationError {
+  const count = target.length === 1 ? '1 parameter' : `${target.length} parameters`;
+  return new ConfigurationError(
+    `${nameOf(target)} (wanted by ${usedBy}) is an undecorated constructor with ${count}, whose types are unknown ` +
+      `at run time, ${parameter(target, 0)} first: add @injectable() to ${nameOf(target)}. If it is decorated, the ` +
+      'compiler emits no decorator metadata (tsx, esbuild, swc without that option and the type stripping of Node ' +
+      'do not): compile with tsc and "emitDecoratorMetadata": true, or put @inject(token) before each parameter',
+  );
+}
+
+export function untyped(way: Way): ConfigurationError {
+  return new ConfigurationError(
+    `${place(way)} has no type that exists at run time and can be injected (an interface, a primitive, an ` +
+      '`import type`, or a circular import). Put @inject(token) before it, import its class with a real import ' +
+      'instead of `import type`, or, where two files import each other, use @inject(delay(() => ItsClass))',
+  );
+}
+
+export function unregistered(token: string | symbol, way: Way): ConfigurationError {
+  return new ConfigurationError(
+    `${place(way)} asks for the token ${nameOf(token)}, which is not registered: register it on the container ` +
+      'before the application starts, or make it optional with @inject(token, { isOptional: true })',
+  );
+}
+
+/** @param chain from the singleton to the scoped class */
+export function captive(chain: readonly string[], usedBy: string): ConfigurationError {
+  const names = withoutRepeats(chain);
+  const [first] = names;
+  const last = names.at(-1);
+  const remedy = last === 'Context' ? '' : `, or ${last} not scoped`;
+  return new ConfigurationError(
+    `${names.join(' -> ')} (wanted by ${usedBy}): ${first} lives as long as the application and would keep the ` +
+      `${last} of one scope for all others. Make ${first} transient or @scoped(Lifecycle.ContainerScoped)${remedy}`,
+  );
+}
+
+function circular(chain: string, way: Way): ConfigurationError {
+  return new ConfigurationError(
+    `circular dependency ${chain} at ${place(way)}: break it with @inject(delay(() => ItsClass)), or move what ` +
+      'both need into a third class',
+  );
+}
+
+function place({ at, steps, usedBy }: Way): string {
+  if (at === undefined) return `what ${usedBy} wants`;
+  const chain = steps.length > 1 ? `${chainOf(steps)}, ` : '';
+  return `${parameter(at.target, at.index)} of the constructor of ${nameOf(at.target)} (${chain}wanted by ${usedBy})`;
+}
+
+// Names are in the source as long as no parameter has a default value, which may hold a comma.
+function parameter(target: Constructor, index: number): string {
+  const source = Function.prototype.toString.call(target);
+  const name = /(?<![\w$.#])constructor\s*\(([\w$,\s]*)\)/.exec(source)?.[1]?.split(',')[index]?.trim();
+  return name ? `parameter #${index} "${name}"` : `parameter #${index}`;
+}
+
+function chainOf(steps: Way['steps']): string {
+  return withoutRepeats(steps.map((step) => step.name)).join(' -> ');
+}
+
+// A decorated class is a step as a token and another one as a class.
+function withoutRepeats(names: readonly string[]): string[] {
+  return names.filter((name, index) => name !== names[index - 1]);
+}
+
+const BUILT_IN = new Set<unknown>([
+  Object,
+  String,
+  Number,
+  Boolean,
+  Symbol,
+  BigInt,
+  Array,
+  Function,
+  Promise,
+]);

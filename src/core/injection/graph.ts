@@ -1,0 +1,245 @@
+import 'reflect-metadata';
+import { Lifecycle, type DependencyContainer, type InjectionToken } from 'tsyringe';
+import { dependenciesOf, type Class } from './dependencies.js';
+import {
+  internals,
+  isContextOfScope,
+  isDelayed,
+  isScoped,
+  registrationsOf,
+  type Internals,
+  type Registration,
+} from './tsyringe.js';
+import { captive, enter, isBuiltIn, nameOf, unregistered, untyped, type Way } from './errors.js';
+
+/** How one dependency is obtained, as the registrations and the constructors say. */
+export type Node =
+  | { readonly kind: 'value'; readonly value: unknown }
+  | { readonly kind: 'context' }
+  | { readonly kind: 'new'; readonly target: Class; readonly params: readonly Node[] }
+  | Kept
+  | Singleton
+  | Opaque;
+
+/** One instance per scope (`Lifecycle.ContainerScoped`) or per resolution (`Lifecycle.ResolutionScoped`). */
+export interface Kept {
+  readonly kind: 'kept';
+  readonly per: 'scope' | 'resolution';
+  readonly name: string;
+  readonly inner: Node;
+}
+
+/** One instance for the application. */
+export interface Singleton {
+  readonly kind: 'singleton';
+  readonly name: string;
+  readonly token: InjectionToken<object>;
+  readonly inner: Node;
+}
+
+/** What only tsyringe can resolve: a factory, `delay()`, all of a token, a transform. */
+export interface Opaque {
+  readonly kind: 'opaque';
+  readonly name: string;
+  readonly dependency: Dependency;
+  /** What it leads to. Asked for late, because `delay()` is there to close circles. */
+  readonly inner: () => readonly Node[];
+}
+
+/** A constructor's parameter as tsyringe notes it: a token, or a token with the wishes of `@inject` and its kin. */
+export type Dependency = InjectionToken<unknown> | Descriptor;
+
+/** What `@inject`, `@injectAll` and the two with transforms note. */
+export interface Descriptor {
+  readonly token: InjectionToken<unknown>;
+  readonly multiple?: boolean;
+  readonly isOptional?: boolean;
+  readonly transform?: InjectionToken<{ transform(value: unknown, ...args: unknown[]): unknown }>;
+  readonly transformArgs?: readonly unknown[];
+}
+
+/** True for what `@inject` and its kin leave in place of a type. */
+export function isDescriptor(value: unknown): value is Descriptor {
+  return typeof value === 'object' && value !== null && !isDelayed(value) && 'token' in value;
+}
+
+/** Reads the graphs of constructors. Makes nothing. */
+export class Graph {
+  readonly #container: Internals;
+  readonly #classes = new Map<unknown, Node>();
+  readonly #registrations = new Map<Registration, Node>();
+
+  constructor(container: DependencyContainer) {
+    this.#container = internals(container);
+  }
+
+  /** The graph of a class, wanted by `usedBy`. @throws ConfigurationError if it cannot be made */
+  of(target: Class, usedBy: string): Node {
+    return this.#token(target, { usedBy, steps: [] });
+  }
+
+  /** What a registration gives of the scope itself: a scoped class, or its context. Undefined for all others. */
+  ofScope(registration: Registration): Node | undefined {
+    if (isContextOfScope(registration.provider)) return { kind: 'context' };
+    if (!isScoped(registration)) return undefined;
+    const { useClass, useToken } = registration.provider;
+    return this.#registered(useClass ?? useToken, registration, { usedBy: 'a factory', steps: [] });
+  }
+
+  #dependency(dependency: unknown, way: Way): Node {
+    if (!isDescriptor(dependency)) return this.#token(dependency, way);
+    const { token, multiple, isOptional, transform } = dependency;
+    const missing = isKey(token) && this.#lookup(token).length === 0;
+    if (missing && isOptional === true && transform === undefined) {
+      return { kind: 'value', value: multiple ? [] : undefined };
+    }
+    if (!multiple && transform === undefined) return this.#token(token, way);
+
+    const inner =
+      missing && isOptional === true ? [] : multiple ? this.#all(token, way) : [this.#token(token, way)];
+    if (transform !== undefined) inner.push(this.#token(transform, way));
+    return { kind: 'opaque', name: nameOf(token), dependency, inner: () => inner };
+  }
+
+  #token(token: unknown, way: Way): Node {
+    if (isDelayed(token)) return this.#delayed(token, token, way);
+    const registration = isKey(token) || typeof token === 'function' ? this.#lookup(token).at(-1) : undefined;
+    if (registration !== undefined) return this.#registered(token, registration, way);
+    if (isKey(token)) throw unregistered(token, way);
+    if (typeof token !== 'function' || isBuiltIn(token)) throw untyped(way);
+    return this.#class(token as Class, way);
+  }
+
+  #all(token: unknown, way: Way): Node[] {
+    const registrations = this.#lookup(token);
+    if (registrations.length === 0) return [this.#token(token, way)];
+    return registrations.map((registration) => this.#registered(token, registration, way));
+  }
+
+  #delayed(delayed: { wrap(): unknown }, dependency: unknown, way: Way): Node {
+    const inner = () => [this.#token(delayed.wrap(), { ...way, steps: [] })];
+    return { kind: 'opaque', name: 'delay()', dependency: dependency as Dependency, inner };
+  }
+
+  #registered(token: unknown, registration: Registration, way: Way): Node {
+    const known = this.#registrations.get(registration);
+    if (known !== undefined) return known;
+
+    const further = enter(registration, nameOf(token), way);
+    const node = this.#lived(token, registration, this.#provided(token, registration.provider, further));
+    this.#registrations.set(registration, node);
+    return node;
+  }
+
+  #provided(token: unknown, provider: Registration['provider'], way: Way): Node {
+    if (isContextOfScope(provider)) return { kind: 'context' };
+    if ('useFactory' in provider) {
+      return { kind: 'opaque', name: nameOf(token), dependency: token as Dependency, inner: () => [] };
+    }
+    if ('useToken' in provider) return this.#token(provider.useToken, way);
+    if (isDelayed(provider.useClass)) return this.#delayed(provider.useClass, token, way);
+    if ('useClass' in provider) return this.#class(provider.useClass as Class, way);
+    return { kind: 'value', value: provider.useValue };
+  }
+
+  #lived(token: unknown, { provider, options }: Registration, inner: Node): Node {
+    const name = typeof provider.useClass === 'function' ? provider.useClass.name : nameOf(token);
+    switch (options.lifecycle) {
+      case Lifecycle.Singleton:
+        return { kind: 'singleton', name, token: token as InjectionToken<object>, inner };
+      case Lifecycle.ContainerScoped:
+        return { kind: 'kept', per: 'scope', name, inner };
+      case Lifecycle.ResolutionScoped:
+        return { kind: 'kept', per: 'resolution', name, inner };
+      default:
+        return inner;
+    }
+  }
+
+  #class(target: Class, way: Way): Node {
+    const further = enter(target, target.name, way);
+    const known = this.#classes.get(target);
+    if (known !== undefined) return known;
+
+    const params = dependenciesOf(target, way.usedBy).map((dependency, index) =>
+      this.#dependency(dependency, { ...further, at: { target, index } }),
+    );
+    const node: Node = { kind: 'new', target, params };
+    this.#classes.set(target, node);
+    return node;
+  }
+
+  #lookup(token: unknown): Registration[] {
+    return registrationsOf(this.#container, token);
+  }
+}
+
+/** What a graph holds. */
+export interface Facts {
+  /** Names of what lives as long as a scope. */
+  readonly scoped: readonly string[];
+  /** Singletons, each after those that it needs itself. */
+  readonly singletons: readonly Singleton[];
+}
+
+/** Walks a graph. @throws ConfigurationError if a singleton in it would capture what is scoped */
+export function factsOf(root: Node, usedBy: string): Facts {
+  const scoped = new Set<string>();
+  const singletons: Singleton[] = [];
+  const seen = new Set<Node>();
+  const walk = (node: Node, shared: boolean): void => {
+    if (seen.has(node)) return;
+    seen.add(node);
+    if (node.kind === 'singleton') {
+      const chain = chainToScoped(node.inner, new Set());
+      if (chain !== undefined) throw captive([node.name, ...chain], usedBy);
+      walk(node.inner, true);
+      singletons.push(node);
+      return;
+    }
+    const name = scopedName(node);
+    if (name !== undefined && !shared) scoped.add(name);
+    for (const inner of innerOf(node)) walk(inner, shared);
+  };
+  walk(root, false);
+  return { scoped: [...scoped], singletons };
+}
+
+function chainToScoped(node: Node, seen: Set<Node>): string[] | undefined {
+  if (seen.has(node)) return undefined;
+  seen.add(node);
+  const name = scopedName(node);
+  if (name !== undefined) return [name];
+  for (const inner of innerOf(node)) {
+    const chain = chainToScoped(inner, seen);
+    if (chain !== undefined) return 'name' in node ? [node.name, ...chain] : [...stepOf(node), ...chain];
+  }
+  return undefined;
+}
+
+function stepOf(node: Node): string[] {
+  return node.kind === 'new' ? [nameOf(node.target)] : [];
+}
+
+function scopedName(node: Node): string | undefined {
+  if (node.kind === 'context') return 'Context';
+  return node.kind === 'kept' && node.per === 'scope' ? node.name : undefined;
+}
+
+function innerOf(node: Node): readonly Node[] {
+  switch (node.kind) {
+    case 'new':
+      return node.params;
+    case 'opaque':
+      return node.inner();
+    case 'kept':
+    case 'singleton':
+      return [node.inner];
+    default:
+      return [];
+  }
+}
+
+function isKey(token: unknown): token is string | symbol {
+  return typeof token === 'string' || typeof token === 'symbol';
+}

@@ -1,0 +1,286 @@
+import 'reflect-metadata';
+import { Lifecycle, type DependencyContainer, type InjectionToken } from 'tsyringe';
+import { Context } from '../exchange/context.js';
+import { ConfigurationError } from '../base/errors.js';
+import type { Class } from './dependencies.js';
+import { captive } from './errors.js';
+import {
+  contextOfScope,
+  internals,
+  isDelayed,
+  isScoped,
+  nameOfRegistration,
+  registrationsOf,
+  type Registration,
+} from './tsyringe.js';
+import { factsOf, Graph, isDescriptor, type Dependency, type Node, type Singleton } from './graph.js';
+import { disposeAll, type Scope } from './scope.js';
+import { isProduct, Made } from './made.js';
+import { consoleLogger, type Logger } from '../base/logger.js';
+
+export type { Class } from './dependencies.js';
+export { Scope } from './scope.js';
+
+/** How instances of a class are obtained, decided at start-up. */
+export interface Provider<T> {
+  /** The one instance, where nothing in the graph is scoped; undefined otherwise. */
+  readonly instance: T | undefined;
+  /** Names of the scoped classes in the graph. Empty: no scope is needed. */
+  readonly scoped: readonly string[];
+  /** The instance for a scope: the one instance, or one made anew in it. */
+  resolve(scope: Scope): T;
+}
+
+/** The application's own container, and what it takes to get instances out of it without asking it per request. */
+export class Injection {
+  /** A child of the container given. What is registered here wins. */
+  readonly container: DependencyContainer;
+  readonly #graph: Graph;
+  readonly #providers = new Map<Class, Provider<object>>();
+  readonly #makes = new Map<Node, Make>();
+  readonly #made = new Made();
+  /** Factories that have been asked outside of any scope for what they keep. */
+  readonly #asked = new WeakSet<Registration>();
+  #slots = 0;
+  #watch: { reached: string | undefined } | undefined = undefined;
+  #disposal: Promise<void> | undefined = undefined;
+
+  constructor(parent: DependencyContainer) {
+    this.container = parent.createChildContainer();
+    this.container.register(
+      Context,
+      contextOfScope(() => this.#refuse('Context')),
+    );
+    this.#observe();
+    this.#graph = new Graph(this.container);
+  }
+
+  /**
+   * Decides how instances of `target` are obtained; the same answer for each who asks. `usedBy` names who wants it.
+   * @throws ConfigurationError naming class, parameter and remedy, if they cannot be had
+   */
+  provider<T extends object>(target: Class<T>, usedBy: string): Provider<T> {
+    let provider = this.#providers.get(target);
+    if (provider === undefined) {
+      const node = this.#graph.of(target, usedBy);
+      const { scoped, singletons } = factsOf(node, usedBy);
+      for (const singleton of singletons) this.#hoist(singleton, usedBy);
+      provider = scoped.length > 0 ? this.#renewed(node, scoped) : this.#single(target, node);
+      this.#providers.set(target, provider);
+    }
+    return provider as Provider<T>;
+  }
+
+  /**
+   * Disposes what the application's container made, products of factories included: the last made first, each awaited,
+   * once. Errors are logged. What was registered as an instance is left alone.
+   */
+  dispose(logger: Logger = consoleLogger): Promise<void> {
+    this.#disposal ??= this.#dispose(logger);
+    return this.#disposal;
+  }
+
+  #single(target: Class, node: Node): Provider<object> {
+    const outcome = this.#unscoped(() => this.container.resolve(target as InjectionToken<object>));
+    // A factory reached for what is scoped: it is of a scope itself, which could not be seen before it was called.
+    if (outcome.reached !== undefined) return this.#renewed(node, [outcome.reached]);
+    const instance = outcome.value;
+    return { instance, scoped: [], resolve: () => instance };
+  }
+
+  #renewed(node: Node, scoped: readonly string[]): Provider<object> {
+    const make = this.#fold(node);
+    return { instance: undefined, scoped, resolve: (scope) => make(scope, []) as object };
+  }
+
+  #hoist({ token, name }: Singleton, usedBy: string): void {
+    const { reached } = this.#unscoped(() => this.container.resolve(token));
+    if (reached !== undefined) throw captive([name, reached], usedBy);
+  }
+
+  /** Runs `make`, in which nothing scoped may be had. `reached` names what was asked for all the same. */
+  #unscoped<T>(make: () => T): { value: T; reached?: undefined } | { reached: string } {
+    const outer = this.#watch;
+    const watch: { reached: string | undefined } = { reached: undefined };
+    this.#watch = watch;
+    try {
+      const value = make();
+      return watch.reached === undefined ? { value } : { reached: watch.reached };
+    } catch (error) {
+      if (watch.reached === undefined) throw error;
+      return { reached: watch.reached };
+    } finally {
+      this.#watch = outer;
+    }
+  }
+
+  #refuse(name: string): never {
+    if (this.#watch !== undefined) this.#watch.reached ??= name;
+    throw new ConfigurationError(
+      `${name} is scoped, but was resolved outside of a scope: inject it into a controller or middleware`,
+    );
+  }
+
+  #observe(): void {
+    const own = internals(this.container);
+    const { construct, resolveRegistration } = own;
+    // Containers below ask here as well.
+    own.getRegistration = (token) => registrationsOf(own, token).at(-1) ?? null;
+    own.getAllRegistrations = (token) => {
+      const found = registrationsOf(own, token);
+      return found.length > 0 ? found : null;
+    };
+    own.construct = (target, resolution) => {
+      const instance = construct.call(own, target, resolution) as object;
+      // To look at what delay() gives would make it.
+      if (!isDelayed(target)) this.#made.add(instance);
+      return instance;
+    };
+    own.resolveRegistration = (registration, resolution) => {
+      if (this.#watch !== undefined && isScoped(registration)) this.#refuse(nameOfRegistration(registration));
+      const value: unknown = resolveRegistration.call(own, registration, resolution);
+      if ('useValue' in registration.provider) this.#made.give(value);
+      else if ('useFactory' in registration.provider) this.#made.addProduct(value);
+      return value;
+    };
+    this.container.dispose = () => this.dispose();
+  }
+
+  #fold(node: Node): Make {
+    let make = this.#makes.get(node);
+    if (make === undefined) {
+      make = this.#folded(node);
+      this.#makes.set(node, make);
+    }
+    return make;
+  }
+
+  #folded(node: Node): Make {
+    switch (node.kind) {
+      case 'value':
+        return constant(node.value);
+      case 'singleton':
+        return constant(this.container.resolve(node.token));
+      case 'context':
+        return (scope) => scope.context;
+      case 'new':
+        return constructing(
+          node.target,
+          node.params.map((param) => this.#fold(param)),
+        );
+      case 'kept':
+        return node.per === 'scope'
+          ? perScope(this.#slots++, this.#fold(node.inner))
+          : perResolution(this.#slots++, this.#fold(node.inner));
+      case 'opaque':
+        return (scope) => resolveFrom(this.#containerOf(scope), node.dependency);
+    }
+  }
+
+  /**
+   * A container for what tsyringe must resolve itself in a scope. What it constructs is the scope's; what is scoped
+   * comes from the scope's slots, and singletons from the application's container, which is to dispose them.
+   */
+  #containerOf(scope: Scope): DependencyContainer {
+    if (scope.container !== undefined) return scope.container;
+    const child = this.container.createChildContainer();
+    child.reset(); // the copies of scoped registrations: those of the application are asked instead
+    const own = internals(child);
+    const { construct, resolveRegistration } = own;
+    own.construct = (target, resolution) => {
+      const instance = construct.call(own, target, resolution) as object;
+      return isDelayed(target) ? instance : scope.own(instance);
+    };
+    own.resolveRegistration = (registration, resolution) => {
+      if (registration.options.lifecycle === Lifecycle.Singleton) return this.#late(registration, resolution);
+      const node = this.#graph.ofScope(registration);
+      if (node !== undefined) return this.#fold(node)(scope, []);
+      const { provider } = registration;
+      if ('useFactory' in provider) this.#ask(registration, resolution);
+      const value: unknown = resolveRegistration.call(own, registration, resolution);
+      if ('useValue' in provider) this.#made.give(value);
+      else if ('useFactory' in provider && isProduct(value) && !this.#made.knows(value))
+        scope.ownProduct(value);
+      return value;
+    };
+    scope.container = child;
+    return child;
+  }
+
+  /**
+   * Has a factory give once what the application is to end: where it gives the same in a scope, it keeps it, and the
+   * end of the scope is not that of its product.
+   */
+  #ask(registration: Registration, resolution: unknown): void {
+    if (this.#asked.has(registration)) return;
+    this.#asked.add(registration);
+    try {
+      this.#unscoped(() => internals(this.container).resolveRegistration(registration, resolution));
+    } catch {
+      // It works in a scope only, or fails there as well, where it is reported.
+    }
+  }
+
+  /** A singleton that nothing at start-up was seen to need. */
+  #late(registration: Registration, resolution: unknown): unknown {
+    const outcome = this.#unscoped(() =>
+      internals(this.container).resolveRegistration(registration, resolution),
+    );
+    if (outcome.reached === undefined) return outcome.value;
+    throw captive([nameOfRegistration(registration), outcome.reached], 'a factory');
+  }
+
+  async #dispose(logger: Logger): Promise<void> {
+    await disposeAll(this.#made.release(), logger);
+    const own = internals(this.container);
+    own.disposables.clear();
+    own.disposed = true;
+  }
+}
+
+/** Gives one dependency in a scope. `resolution` holds what is made once per resolution. */
+type Make = (scope: Scope, resolution: unknown[]) => unknown;
+
+function constant(value: unknown): Make {
+  return () => value;
+}
+
+function perScope(slot: number, make: Make): Make {
+  return (scope, resolution) => (scope.slots[slot] ??= make(scope, resolution));
+}
+
+function perResolution(slot: number, make: Make): Make {
+  return (scope, resolution) => (resolution[slot] ??= make(scope, resolution));
+}
+
+// One function for each small number of parameters: no array is made per request.
+function constructing(target: Class, params: readonly Make[]): Make {
+  const Target = target as new (...args: unknown[]) => object;
+  const [a, b, c] = params as readonly [Make, Make, Make];
+  switch (params.length) {
+    case 0:
+      return (scope) => scope.own(new Target());
+    case 1:
+      return (scope, held) => scope.own(new Target(a(scope, held)));
+    case 2:
+      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held)));
+    case 3:
+      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held), c(scope, held)));
+    default:
+      return (scope, held) => scope.own(new Target(...params.map((param) => param(scope, held))));
+  }
+}
+
+function resolveFrom(container: DependencyContainer, dependency: Dependency): unknown {
+  if (!isDescriptor(dependency)) return container.resolve(dependency);
+  const { token, multiple, isOptional, transform, transformArgs = [] } = dependency;
+  const missing = isOptional === true && typeof token !== 'function' && !container.isRegistered(token, true);
+  const value = multiple
+    ? missing
+      ? []
+      : container.resolveAll(token)
+    : missing
+      ? undefined
+      : container.resolve(token);
+  return transform === undefined ? value : container.resolve(transform).transform(value, ...transformArgs);
+}

@@ -1,0 +1,150 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { HttpError, type Violation } from '../base/errors.js';
+import { isThenable } from '../base/promises.js';
+
+/** Input that is not what the parameter declares: 400, or -32602 in a call. */
+export class InvalidInput extends HttpError {
+  /** Lists the first 50 violations, shortened; `errorCount` says how many there are where not all are listed. */
+  constructor(detail: string, violations: readonly Violation[], count: number = violations.length) {
+    const errors = listed(violations);
+    super(400, detail, {
+      extensions: errors.length === count ? { errors } : { errors, errorCount: count },
+    });
+  }
+}
+
+/** Violations that an answer lists; their JSON takes at most `MAX_BYTES`, whatever the input repeats in them. */
+const MAX_ERRORS = 50;
+const MAX_BYTES = 32_768;
+const MAX_PATH = 200;
+const MAX_MESSAGE = 300;
+
+function listed(violations: readonly Violation[]): Violation[] {
+  const errors: Violation[] = [];
+  let size = 0;
+  for (const { path, message } of violations.slice(0, MAX_ERRORS)) {
+    const violation = { path: shorten(path, MAX_PATH), message: shorten(message, MAX_MESSAGE) };
+    size += Buffer.byteLength(JSON.stringify(violation));
+    if (size > MAX_BYTES) break;
+    errors.push(violation);
+  }
+  return errors;
+}
+
+function shorten(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length)}…`;
+}
+
+/** What validates an input: zod, valibot, ArkType or any other library of the Standard Schema interface. */
+export type Schema = StandardSchemaV1;
+
+/** Turns an input into what the parameter declares, or throws an `HttpError` 400 that names the parameter. */
+export type Conversion = (value: unknown) => unknown;
+
+export function isSchema(value: unknown): value is Schema {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value;
+}
+
+/** The conversion to a declared type; undefined where the value is taken as it is. */
+export function convertTo(type: unknown, label: string, path: string): Conversion | undefined {
+  const refuse = (what: string): never => {
+    throw new InvalidInput(`${label} is not ${what}`, [{ path, message: `expected ${what}` }]);
+  };
+  const convert = CONVERSIONS.get(type);
+  if (convert === undefined) return undefined;
+  return (value) => (value === undefined ? undefined : convert(value, refuse));
+}
+
+/** The conversion of a list, element by element. Object takes elements as they are. */
+export function convertList(element: unknown, label: string, path: string): Conversion {
+  const convert = CONVERSIONS.get(element);
+  return (value) => {
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value))
+      throw new InvalidInput(`${label} is not a list`, [{ path, message: 'expected a list' }]);
+    if (convert === undefined) return value as unknown[];
+    const errors: Violation[] = [];
+    const list = value.map((one: unknown, index) => {
+      try {
+        return convert(one, (what) => {
+          throw new Unconverted(what);
+        });
+      } catch (error) {
+        if (!(error instanceof Unconverted)) throw error;
+        errors.push({
+          path: path === '' ? String(index) : `${path}.${index}`,
+          message: `expected ${error.message}`,
+        });
+        return undefined;
+      }
+    });
+    if (errors.length > 0) throw new InvalidInput(`${label} is not valid`, errors);
+    return list;
+  };
+}
+
+/** An element of a list that is not what is declared. */
+class Unconverted extends Error {}
+
+/** The conversion that a Standard Schema makes; it may be asynchronous. */
+export function validateBy(schema: Schema, label: string, path: string): Conversion {
+  const { '~standard': standard } = schema;
+  const outcome = (result: Awaited<ReturnType<typeof standard.validate>>): unknown => {
+    if (result.issues === undefined) return result.value;
+    const errors = result.issues.slice(0, MAX_ERRORS).map((issue): Violation => {
+      const keys = (issue.path ?? []).map((key) => String(typeof key === 'object' ? key.key : key));
+      return { path: (path === '' ? keys : [path, ...keys]).join('.'), message: issue.message };
+    });
+    throw new InvalidInput(`${label} is not valid`, errors, result.issues.length);
+  };
+  return (value) => {
+    const result = standard.validate(value);
+    return isThenable(result)
+      ? Promise.resolve(result as Promise<never>).then(outcome)
+      : outcome(result as never);
+  };
+}
+
+type Refuse = (what: string) => never;
+
+const CONVERSIONS = new Map<unknown, (value: unknown, refuse: Refuse) => unknown>([
+  [String, (value, refuse) => (typeof value === 'string' ? value : refuse('one text'))],
+  [Number, toNumber],
+  [Boolean, toBoolean],
+  [Date, toDate],
+]);
+
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+
+function toNumber(value: unknown, refuse: Refuse): number {
+  // Number() alone takes '' for 0, and hexadecimal, octal and binary forms.
+  const number = typeof value === 'string' && DECIMAL.test(value.trim()) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isFinite(number)) return refuse('a number');
+  // Beyond 2^53 a whole number would be rounded to another one: another record's id.
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER
+    ? number
+    : refuse(`a number from -${Number.MAX_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`);
+}
+
+function toBoolean(value: unknown, refuse: Refuse): boolean {
+  if (value === true || value === 'true' || value === '1') return true;
+  if (value === false || value === 'false' || value === '0') return false;
+  return refuse('true or false');
+}
+
+function toDate(value: unknown, refuse: Refuse): Date {
+  // Only RFC 3339 dates and times: what else Date understands differs by engine and by time zone.
+  if (typeof value === 'string' && DATE.test(value) && isDay(value.slice(0, 10))) {
+    const date = new Date(value);
+    if (!Number.isNaN(date.getTime())) return date;
+  }
+  return refuse('a date such as 2026-01-31T12:00:00Z');
+}
+
+const DATE = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/;
+
+/** Whether the calendar has the day: Date makes 2 March of 30 February. */
+function isDay(day: string): boolean {
+  const date = new Date(day);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
+}

@@ -1,0 +1,92 @@
+import { isUtf8 } from 'node:buffer';
+import secureJson from 'secure-json-parse';
+import { HttpError } from '../base/errors.js';
+
+/** How much structure a JSON text from outside may have. */
+export interface JsonLimits {
+  /** Arrays and objects inside one another. */
+  depth: number;
+  /** Members of all objects together. */
+  keys: number;
+}
+
+export const JSON_LIMITS: Readonly<JsonLimits> = Object.freeze({ depth: 64, keys: 10_000 });
+
+/**
+ * The value of a JSON text from outside, RFC 8259. A byte order mark at its start is ignored, as section 8.1
+ * allows.
+ * @throws HttpError 400 if it is malformed, is not UTF-8, exceeds a limit, or has a key that reaches for a
+ * prototype (`__proto__`, `constructor.prototype`). Nothing of the text is in the error's detail.
+ */
+export function parseJson(text: string | Buffer, limits: JsonLimits = JSON_LIMITS): unknown {
+  if (typeof text !== 'string') {
+    if (!isUtf8(text)) throw new HttpError(400, 'JSON that is not valid UTF-8');
+    text = text.toString();
+  }
+  // One level takes at least two characters and one member four, so most texts need no second look.
+  if (text.length > 2 * limits.depth || text.length > 4 * limits.keys) measure(text, limits);
+  try {
+    return mayReachPrototypes(text) ? secureJson.parse(text) : (JSON.parse(text) as unknown);
+  } catch (cause) {
+    throw new HttpError(400, isForbidden(cause) ? 'JSON with a forbidden key' : 'malformed JSON', { cause });
+  }
+}
+
+/** Whether a text has to be looked at closely: what is found by these searches is found much faster than by patterns. */
+function mayReachPrototypes(text: string): boolean {
+  return (
+    text.includes('\\') ||
+    text.includes('__proto__') ||
+    text.includes('constructor') ||
+    text.charCodeAt(0) === BYTE_ORDER_MARK
+  );
+}
+
+/** Counts before anything is built, and without recursion: the text may be nested a million deep. */
+function measure(text: string, { depth, keys }: JsonLimits): void {
+  let open = 0;
+  let members = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        at = closingQuote(text, at);
+        break;
+      case COLON:
+        if (++members > keys) throw new HttpError(400, `JSON with more than ${keys} keys, at position ${at}`);
+        break;
+      case LEFT_BRACKET:
+      case LEFT_BRACE:
+        if (++open > depth) throw new HttpError(400, `JSON nested deeper than ${depth}, at position ${at}`);
+        break;
+      case RIGHT_BRACKET:
+      case RIGHT_BRACE:
+        open--;
+        break;
+    }
+  }
+}
+
+/** Where the string that opens at `start` ends; the text's length if it does not, for the parser to refuse. */
+function closingQuote(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
+    let before = at - 1;
+    while (text.charCodeAt(before) === BACKSLASH) before--;
+    // An even number of backslashes escape one another and leave the quote alone.
+    if ((at - before) % 2 === 1) return at;
+  }
+  return text.length;
+}
+
+/** The parser throws a SyntaxError for both, and only its own message tells them apart. */
+function isForbidden(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Object contains forbidden prototype property';
+}
+
+const BYTE_ORDER_MARK = 0xfeff;
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const LEFT_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const RIGHT_BRACKET = 0x5d;
+const LEFT_BRACE = 0x7b;
+const RIGHT_BRACE = 0x7d;

@@ -1,0 +1,235 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { canonicalPath, spellCanonically } from '../routing/canonical-path.js';
+import type { CompiledRoute } from '../compile/compile.js';
+import { Context } from '../exchange/context.js';
+import type { Environment } from '../exchange/environment.js';
+import { Disconnected, HttpError, isA, isAbort, LimitReached } from '../base/errors.js';
+import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
+import { concludeHttp } from '../kinds/http.js';
+import { InFlight } from './in-flight.js';
+import type { ScopedLink } from '../routing/resolve-middleware.js';
+import { prefersStream, varies, varying } from './negotiation.js';
+import { normalOrigin } from '../routing/origins.js';
+import { Pipeline } from '../node/pipeline.js';
+import { discard, respondError } from '../kinds/http-body.js';
+import { NO_PARAMS, Router, type Match, type Route } from '../routing/router.js';
+import { checkRequest } from './request-checks.js';
+import { isThenable } from '../base/promises.js';
+import { exchangeTracing, traced } from '../exchange/tracing.js';
+
+/** Takes exchanges from the head of the request to the head of the answer: the same way for all kinds. */
+export class Dispatcher {
+  readonly inFlight: InFlight;
+  readonly handshakes: InFlight;
+  readonly #router = new Router();
+  readonly #nowhere: Route;
+  readonly #probe: Route;
+  /** Connections on which no further request is taken. */
+  readonly #closing = new WeakSet<Socket>();
+  readonly #pipeline = new Pipeline();
+  #draining = false;
+
+  constructor(
+    routes: readonly CompiledRoute[],
+    application: readonly ScopedLink[],
+    private readonly environment: Environment,
+    private readonly health: boolean,
+  ) {
+    for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
+    this.#router.fold(routes);
+    this.#nowhere = nowhere(this.#router, application);
+    this.#probe = probe(() => this.#draining);
+    const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
+    this.inFlight = new InFlight(environment.timeouts.handler, expire);
+    this.handshakes = new InFlight(environment.timeouts.handshake, expire);
+  }
+
+  /** From now on new work is refused: 503, and the connection closes. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Answers a request, or opens an event stream for it. */
+  request(request: IncomingMessage, response: ServerResponse): void {
+    // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
+    if (response.socket === null) {
+      if (this.#closing.has(request.socket)) return;
+      this.#pipeline.add(request.socket, response);
+    } else if (response.socket.writableEnded) return;
+    const { url = '/', method = 'GET' } = request;
+    const mark = url.indexOf('?');
+    const search = mark === -1 ? '' : url.slice(mark + 1);
+    let path = mark === -1 ? url : url.slice(0, mark);
+    try {
+      if (this.#draining && !this.#isProbe(path)) throw goingDown();
+      checkRequest(request, this.environment.limits.headers);
+      let route = this.#router.plain('http', method, path);
+      let params = NO_PARAMS;
+      if (route === undefined) {
+        path = canonicalPath(this.#originForm(path, request));
+        spellCanonically(request, path);
+        const match = this.#find(method, path, request);
+        if (match !== undefined) ({ route, params } = match);
+        else route = this.#isProbe(path) ? this.#probe : this.#nowhere;
+      }
+      if (route.kind === 'sse') decodeLastEventId(request);
+      const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
+      this.#run(ctx, route, this.inFlight);
+    } catch (error) {
+      const ctx = new Context('http', path, NO_PARAMS, request, response, this.environment, search);
+      this.#fail(ctx, error);
+    }
+  }
+
+  /** The route of a socket, if the path has one. @throws HttpError for a request that is malformed. */
+  socketRoute(request: IncomingMessage): { match: Match; path: string; search: string } | undefined {
+    const { url = '/' } = request;
+    checkRequest(request, this.environment.limits.headers);
+    const mark = url.indexOf('?');
+    const search = mark === -1 ? '' : url.slice(mark + 1);
+    const target = mark === -1 ? url : url.slice(0, mark);
+    const route = this.#router.plain('websocket', 'GET', target);
+    if (route !== undefined) return { match: { route, params: NO_PARAMS }, path: target, search };
+    const path = canonicalPath(this.#originForm(target, request));
+    const match = this.#router.find('websocket', 'GET', path, request);
+    return match && { match, path, search };
+  }
+
+  /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */
+  upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void | Promise<void>): void {
+    if (this.#draining) return this.refuse(ctx, goingDown());
+    if (this.handshakes.size >= this.environment.limits.handshakes) {
+      return this.refuse(
+        ctx,
+        new LimitReached(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }),
+      );
+    }
+    this.#run(ctx, route, this.handshakes, (exchange) =>
+      exchange.reached ? accept(exchange) : concludeHttp(exchange),
+    );
+  }
+
+  /** Answers an upgrade by an error. */
+  refuse(ctx: Context, error: unknown): void {
+    this.#fail(ctx, error);
+  }
+
+  #run(ctx: Context, route: Route, running: InFlight, conclude = route.conclude): void {
+    let result: unknown;
+    try {
+      result = exchangeTracing.hasSubscribers
+        ? traced(exchangeTracing, ctx, route.name, () => route.chain(ctx))
+        : route.chain(ctx);
+      if (!isThenable(result)) return this.#conclude(ctx, conclude);
+    } catch (error) {
+      return this.#fail(ctx, error);
+    }
+    running.add(ctx);
+    result.then(
+      () => {
+        running.delete(ctx);
+        this.#conclude(ctx, conclude);
+      },
+      (error: unknown) => {
+        running.delete(ctx);
+        this.#fail(ctx, error);
+      },
+    );
+  }
+
+  /** Sends what was decided; an exchange whose client has left, or that was answered for taking too long, is given up. */
+  #conclude(ctx: Context, conclude: Route['conclude']): void {
+    try {
+      if (ctx.outlet !== undefined && (ctx.ended || ctx.headSent)) return ctx.outlet.abandon();
+      if (ctx.ended) return discard(ctx);
+      const opening = conclude(ctx);
+      if (opening !== undefined) this.#open(ctx, opening);
+    } catch (error) {
+      this.#fail(ctx, error);
+    }
+  }
+
+  /** Reading a session anew may take its time, or for ever: the limit of the exchange holds for it, too. */
+  #open(ctx: Context, opening: Promise<void>): void {
+    const running = ctx.kind === 'websocket' ? this.handshakes : this.inFlight;
+    running.add(ctx);
+    opening.then(
+      () => running.delete(ctx),
+      (error: unknown) => {
+        running.delete(ctx);
+        this.#fail(ctx, error);
+      },
+    );
+  }
+
+  /** The one catch of an exchange: before the head an answer, after it a cut. */
+  #fail(ctx: Context, error: unknown): void {
+    ctx.outlet?.abandon();
+    discard(ctx);
+    if (ctx.kind !== 'http') this.environment.counters.refused++;
+    const { response } = ctx;
+    // What was aborted because the client has left did as it was told.
+    const aborted = ctx.ended && (isAbort(error) || isErrorOf(ctx.request, error));
+    if (aborted || isA(Disconnected, error)) return void response.destroy();
+    const shown = this.environment.report(error, ctx);
+    const answer = (known: HttpError): void => this.#answerError(ctx, known);
+    // Until it is known what the client may see, the exchange is under way.
+    if (isThenable(shown)) this.environment.pending(Promise.resolve(shown).then(answer));
+    else answer(shown);
+  }
+
+  #answerError(ctx: Context, shown: HttpError): void {
+    const { response } = ctx;
+    if (response.writableEnded || response.destroyed) return;
+    if (response.headersSent) return void response.destroy();
+    if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
+    try {
+      respondError(ctx, shown);
+    } catch (err) {
+      this.environment.logger.error({ err, requestId: ctx.id }, 'the error could not be answered');
+      response.destroy();
+    }
+  }
+
+  #find(method: string, path: string, request: IncomingMessage): Match | undefined {
+    const router = this.#router;
+    const stream = router.hasStreams(method) ? router.find('sse', method, path, request) : undefined;
+    const answer = router.find('http', method, path, request);
+    if (stream !== undefined) return answer === undefined || prefersStream(request) ? stream : answer;
+    if (answer !== undefined || (method !== 'HEAD' && method !== 'GET')) return answer;
+    if (method === 'HEAD') return router.find('http', 'GET', path, request);
+    return upgradeRequired(router.find('websocket', 'GET', path, request));
+  }
+
+  /** The target of a request to a proxy names its authority too (RFC 9112, 3.2.2): it is to be ours. */
+  #originForm(target: string, request: IncomingMessage): string {
+    if (target.startsWith('/')) return target;
+    if (target === '*' && request.method === 'OPTIONS') return '/';
+    const url = /^(https?):\/\/([^/]*)(\/.*)?$/i.exec(target);
+    if (url === null) throw new HttpError(400, 'The target of the request is malformed');
+    const [, scheme = '', authority = '', path = '/'] = url;
+    const origin = normalOrigin(`${scheme}://${authority}`);
+    if (origin === undefined || origin !== normalOrigin(`${scheme}://${request.headers.host ?? ''}`))
+      throw new HttpError(400, 'The target of the request is not on this host');
+    return path;
+  }
+
+  #isProbe(path: string): boolean {
+    return this.health && (path === '/livez' || path === '/readyz');
+  }
+}
+
+/** `EventSource` sends the id as UTF-8 (HTML standard, section 9.2.4), and Node reads each byte as a character. */
+function decodeLastEventId({ headers }: IncomingMessage): void {
+  const id = headers['last-event-id'];
+  if (typeof id !== 'string' || !/[\x80-\xff]/.test(id)) return;
+  const bytes = Buffer.from(id, 'latin1');
+  if (isUtf8(bytes)) headers['last-event-id'] = bytes.toString();
+}
+
+/** Whether an error is the request's own, which who reads it is told when the client leaves. */
+function isErrorOf({ errored }: IncomingMessage, error: unknown): boolean {
+  return errored !== null && errored === error;
+}

@@ -1,0 +1,206 @@
+import 'reflect-metadata';
+import type { MiddlewareLike } from './middleware.js';
+import type { Context, Kind } from '../exchange/context.js';
+import { ConfigurationError } from '../base/errors.js';
+import type { Class } from '../injection/injection.js';
+import type { OriginPolicy } from './origins.js';
+import type { Codec } from '../../live/encoding/format.js';
+
+/** Methods of RFC 9110 and RFC 5789 that routes may name. */
+export const VERBS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'] as const;
+export type Verb = (typeof VERBS)[number] | 'ALL';
+
+/** Options of `@Controller`. */
+export interface ControllerOptions {
+  /** Serve requests for this host only, whatever its case, port and trailing dot. All hosts by default. */
+  host?: string;
+}
+
+/** Options of `@WebSocket`. */
+export interface WebSocketOptions {
+  /** Subprotocols that the route speaks, best first. A client that offers none of them is opened without one. */
+  protocols?: readonly string[];
+  /** Replaces JSON in both directions, for example with MessagePack. */
+  codec?: Codec;
+  /** Sees errors of this socket before the application's `onError`. An `HttpError` that it returns, or a promise of one, replaces the error. */
+  onError?: (error: unknown, context: Context) => unknown;
+  /** Which pages may open this socket; the policy of the application by default. */
+  origins?: OriginPolicy;
+  /** Messages per second that one socket may send, with bursts of as many; more closes it with 1008. No limit by default. */
+  rate?: number;
+}
+
+/** Options of `@Sse`. */
+export interface SseOptions {
+  /** The HTTP method of the request that opens the stream; `'GET'` by default. */
+  method?: 'GET' | 'POST';
+}
+
+/** Options of `@Rpc`. */
+export interface RpcOptions {
+  /** Whether calls of one socket may overlap, up to 32. `false` by default: they are handled in order. */
+  concurrent?: boolean;
+}
+
+export type RouteMetadata =
+  | { kind: 'http'; verb: Verb; path: string }
+  | { kind: 'sse'; verb: 'GET' | 'POST'; path: string }
+  | { kind: 'websocket'; path: string; options: WebSocketOptions }
+  | { kind: 'rpc'; name: string; options: RpcOptions };
+
+/** Reads one parameter of a method from the exchange; `message` is there on sockets. */
+export type Reader = (ctx: Context, message?: unknown) => unknown;
+
+/** Where a parameter stands, for its errors. */
+export interface ParameterSite {
+  readonly controller: Class;
+  readonly method: string;
+  readonly index: number;
+  readonly kind: Kind | 'rpc';
+  /** The method of the request; of calls there is none. */
+  readonly verb?: string;
+  /** The full template of the route's path. */
+  readonly path: string;
+}
+
+/** What a parameter decorator says of its parameter. */
+export interface ParameterMetadata {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly read: (ctx: Context, ...args: unknown[]) => unknown;
+  /** The kinds in which it has a meaning; all of them by default. */
+  readonly kinds: readonly Kind[] | undefined;
+  /** Whether the value comes from the client: it is converted and validated. */
+  readonly input: boolean;
+  /** Whether it says the same for as long as a connection lives, so that it is read once. */
+  readonly stable: boolean;
+  /** Whether its first argument names one field of a record, which it gives as a whole without. */
+  readonly named: boolean;
+  /** What it takes for itself: it decides the form of a socket's method. */
+  readonly takes: 'body' | 'socket' | 'connection' | undefined;
+  /** Finds mistakes of the author at start-up. */
+  readonly check: ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined;
+}
+
+export interface MethodMetadata {
+  readonly routes: RouteMetadata[];
+  middleware: MiddlewareLike[];
+  readonly parameters: Map<number, ParameterMetadata>;
+  status: number | undefined;
+  unguarded: string | undefined;
+}
+
+export interface ClassMetadata {
+  controller: { path: string; options: ControllerOptions } | undefined;
+  middleware: MiddlewareLike[];
+  readonly methods: Map<string, MethodMetadata>;
+}
+
+const classes = new WeakMap<object, ClassMetadata>();
+
+/** What the decorators of this very class have written, made on first use. */
+export function classMetadata(target: object): ClassMetadata {
+  let metadata = classes.get(target);
+  if (metadata === undefined) {
+    metadata = { controller: undefined, middleware: [], methods: new Map() };
+    classes.set(target, metadata);
+  }
+  return metadata;
+}
+
+/**
+ * Refuses to run as a standard decorator, which is given a context where ours are given a name.
+ * @throws ConfigurationError naming the decorator, what it stands on, and the compiler's option
+ */
+export function refuseStandard(decorator: string, context: unknown): void {
+  if (typeof context !== 'object' || context === null || !('kind' in context)) return;
+  const { kind, name } = context as { kind: unknown; name?: unknown };
+  throw new ConfigurationError(
+    `@${decorator} on the ${String(kind)} ${String(name)} runs as a standard decorator, which cannot work: set ` +
+      '"experimentalDecorators": true in the compilerOptions of tsconfig.json (tsx, esbuild and Bun read it, too)',
+  );
+}
+
+/**
+ * What the decorators of a method have written. `prototype` is what a method's decorator is given.
+ * @throws ConfigurationError for what is not a method of instances, and without experimentalDecorators
+ */
+export function methodMetadata(
+  prototype: object,
+  method: string | symbol | undefined,
+  decorator: string,
+): MethodMetadata {
+  refuseStandard(decorator, method);
+  if (method === undefined) {
+    throw new ConfigurationError(
+      `${(prototype as Class).name}: @${decorator} is on a parameter of the constructor, which takes services: ` +
+        'move it to a parameter of a method',
+    );
+  }
+  if (typeof prototype === 'function') {
+    throw new ConfigurationError(
+      `${prototype.name}.${String(method)} is static: routes are methods of instances`,
+    );
+  }
+  if (typeof method === 'symbol') {
+    throw new ConfigurationError(
+      `${prototype.constructor.name}: a route takes a method with a name, not a symbol`,
+    );
+  }
+  const { methods } = classMetadata(prototype.constructor);
+  let metadata = methods.get(method);
+  if (metadata === undefined) {
+    metadata = { routes: [], middleware: [], parameters: new Map(), status: undefined, unguarded: undefined };
+    methods.set(method, metadata);
+  }
+  return metadata;
+}
+
+/** A controller with all that its base classes say. */
+export interface ControllerMetadata {
+  readonly path: string;
+  readonly options: ControllerOptions;
+  readonly middleware: readonly MiddlewareLike[];
+  readonly methods: ReadonlyMap<string, MethodMetadata>;
+}
+
+/**
+ * Joins what a class and its bases say: middleware of a base runs first; a method that a derived class
+ * overrides keeps its routes and parameters unless the derived class writes its own, and its middleware in any case.
+ */
+export function controllerMetadata(target: Class): ControllerMetadata | undefined {
+  const lineage: ClassMetadata[] = [];
+  for (
+    let c: unknown = target;
+    typeof c === 'function' && c !== Function.prototype;
+    c = Object.getPrototypeOf(c)
+  ) {
+    const own = classes.get(c);
+    if (own !== undefined) lineage.unshift(own);
+  }
+  const controller = lineage.findLast((own) => own.controller !== undefined)?.controller;
+  if (controller === undefined) return undefined;
+  const methods = new Map<string, MethodMetadata>();
+  for (const own of lineage) {
+    for (const [name, method] of own.methods) methods.set(name, inherit(methods.get(name), method));
+  }
+  return { ...controller, middleware: lineage.flatMap((own) => own.middleware), methods };
+}
+
+function inherit(base: MethodMetadata | undefined, own: MethodMetadata): MethodMetadata {
+  if (base === undefined) return own;
+  return {
+    routes: own.routes.length > 0 ? own.routes : base.routes,
+    // A guard of the base is not lost because the derived method has middleware of its own.
+    middleware: [...new Set([...base.middleware, ...own.middleware])],
+    parameters: own.parameters.size > 0 ? own.parameters : base.parameters,
+    status: own.status ?? base.status,
+    unguarded: own.unguarded ?? base.unguarded,
+  };
+}
+
+/** The types that the compiler emitted for a method's parameters; undefined where it emits none. */
+export function declaredTypes(target: Class, method: string): readonly unknown[] | undefined {
+  return Reflect.getMetadata('design:paramtypes', target.prototype as object, method) as
+    unknown[] | undefined;
+}

@@ -1,0 +1,59 @@
+import type { Link, Middleware, MiddlewareClass, MiddlewareLike } from './middleware.js';
+import { ConfigurationError } from '../base/errors.js';
+import type { Class, Injection } from '../injection/injection.js';
+import { scopeOf } from './scoped-step.js';
+
+/** A link of a chain, and the scoped classes that its middleware needs. */
+export interface ScopedLink extends Link {
+  readonly scoped: readonly string[];
+}
+
+/**
+ * Makes middleware callable: functions as they are, classes by their one instance, or by one for each exchange
+ * where their services are scoped. @throws ConfigurationError for what is neither.
+ */
+export function linkOf(middleware: MiddlewareLike, where: string, injection: Injection): ScopedLink {
+  if (typeof middleware !== 'function') {
+    throw new ConfigurationError(
+      `${where}: ${String(middleware)} is not middleware: give functions (ctx, next) and classes with use(ctx, next)`,
+    );
+  }
+  if (!isClass(middleware)) {
+    if (middleware.length > 2) {
+      const name = middleware.name || 'an anonymous function';
+      throw new ConfigurationError(
+        `${where}: ${name} takes ${middleware.length} parameters, as Express middleware (req, res, next) does: write connect(${middleware.name || '…'}), or give functions (ctx, next)`,
+      );
+    }
+    return { name: middleware.name || 'anonymous middleware', run: middleware as Middleware, scoped: [] };
+  }
+  const { name } = middleware;
+  if (typeof middleware.prototype.use !== 'function') {
+    throw new ConfigurationError(
+      `${where}: ${name} is not middleware: a class needs a method use(ctx, next)`,
+    );
+  }
+  const provider = injection.provider(middleware as Class<MiddlewareClass>, `the middleware of ${where}`);
+  const { instance, scoped } = provider;
+  if (instance !== undefined) return { name, run: (ctx, next) => instance.use(ctx, next), scoped };
+  return {
+    name,
+    run: (ctx, next) => provider.resolve(scopeOf(ctx)).use(ctx, next),
+    scoped,
+  };
+}
+
+/** A class as opposed to a function: its `prototype` cannot be written, or holds a `use`. */
+function isClass(
+  value: MiddlewareLike,
+): value is Class<MiddlewareClass> & { prototype: Partial<MiddlewareClass> } {
+  const prototype = Object.getOwnPropertyDescriptor(value, 'prototype');
+  return (
+    prototype !== undefined && (prototype.writable === false || typeof prototype.value?.use === 'function')
+  );
+}
+
+/** Whether any of the middleware needs a scope. */
+export function anyScoped(links: readonly ScopedLink[]): boolean {
+  return links.some(({ scoped }) => scoped.length > 0);
+}

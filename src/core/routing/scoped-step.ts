@@ -1,0 +1,94 @@
+import type { Step } from './middleware.js';
+import type { Context } from '../exchange/context.js';
+import { Scope, SUCCESS, type Outcome } from '../injection/scope.js';
+import type { Logger } from '../base/logger.js';
+import { isThenable } from '../base/promises.js';
+
+/** The scope of an exchange or a call: one for its middleware and its method, made for the first that needs it. */
+export function scopeOf(ctx: Context): Scope {
+  return (ctx.scope ??= new Scope(ctx)) as Scope;
+}
+
+/** The scope of an exchange or a call, if anything has needed one. */
+export function scopeInUse({ scope }: Context): Scope | undefined {
+  return scope as Scope | undefined;
+}
+
+/**
+ * Ends the scope of an exchange when its chain is through, and before the head is sent: what fails then is still an
+ * answer. The scope of a body that is streamed lasts as long as the body.
+ */
+export function endingScope(scoped: boolean, chain: Step): Step {
+  if (!scoped) return chain;
+  return (ctx) =>
+    concluding(
+      () => chain(ctx),
+      (outcome) => end(ctx, outcome),
+    );
+}
+
+function end(ctx: Context, outcome: Outcome): void | Promise<void> {
+  const scope = scopeInUse(ctx);
+  if (scope === undefined) return undefined;
+  const { logger } = ctx.environment;
+  if (!outcome.ok || ctx.kind !== 'http' || !isStreamed(ctx.answer)) {
+    // What comes after the head has a scope of its own.
+    ctx.scope = undefined;
+    return scope.dispose(logger, outcome);
+  }
+  ctx.defer(() => endLate(scope, logger, ctx.response.writableFinished ? SUCCESS : cut()));
+}
+
+/** Ends a scope after the head: what fails then is only logged. */
+export async function endLate(scope: Scope, logger: Logger, outcome: Outcome): Promise<void> {
+  try {
+    await scope.dispose(logger, outcome);
+  } catch (err) {
+    logger.error({ err }, 'ending a scope failed');
+  }
+}
+
+/** Runs `last` when `work` is done, with how it ended, and waits for it only where it gives a promise. */
+export function concluding(work: () => unknown, last: (outcome: Outcome) => void | Promise<void>): unknown {
+  let result: unknown;
+  try {
+    result = work();
+  } catch (error) {
+    return failing(error, last);
+  }
+  if (isThenable(result)) {
+    return Promise.resolve(result).then(
+      (value) => after(value, last),
+      (error: unknown) => failing(error, last),
+    );
+  }
+  return after(result, last);
+}
+
+function after(value: unknown, last: (outcome: Outcome) => void | Promise<void>): unknown {
+  const ending = last(SUCCESS);
+  return ending === undefined ? value : ending.then(() => value);
+}
+
+function failing(error: unknown, last: (outcome: Outcome) => void | Promise<void>): Promise<never> {
+  const ending = last({ ok: false, error });
+  if (ending === undefined) throw error;
+  return ending.then(() => {
+    throw error;
+  });
+}
+
+/** Whether an answer is sent bit by bit, while the method's services are still needed. */
+function isStreamed(answer: unknown): boolean {
+  if (typeof answer !== 'object' || answer === null) return false;
+  const { body, [Symbol.asyncIterator]: iterate } = answer as {
+    body?: unknown;
+    [Symbol.asyncIterator]?: unknown;
+  };
+  if (typeof iterate === 'function') return true;
+  return typeof (body as { getReader?: unknown } | null | undefined)?.getReader === 'function';
+}
+
+function cut(): Outcome {
+  return { ok: false, error: new Error('the response was cut before its end') };
+}

@@ -1,0 +1,166 @@
+import type { Context } from '../../core/exchange/context.js';
+import { HttpError } from '../../core/base/errors.js';
+import { Subscribable } from '../../core/exchange/open-connection.js';
+import { isThenable } from '../../core/base/promises.js';
+import { valuePublished } from '../../core/exchange/tracing.js';
+import type { Member } from './broker.js';
+import { boundsOf, defineChannel, type ChannelDefinition } from './definition.js';
+import type { Connection } from '../connections/connection.js';
+import type { HistoryBounds } from './history.js';
+import { Message, messageOf } from '../encoding/message.js';
+import { presenceTopic, type Topics } from './topic.js';
+
+/** A handle on one channel. A channel without readers costs nothing. */
+export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
+  readonly #topics: Topics;
+  readonly #bounds: HistoryBounds | undefined;
+  /** When an exchange was given it: what has revoked the channel since then holds for it. */
+  readonly #given: number;
+
+  /** @internal */
+  constructor(
+    readonly definition: ChannelDefinition<T>,
+    /** The template, filled: `rooms/lobby`. */
+    readonly name: string,
+    topics: Topics,
+    /** The exchange or call that it was given to: loops over the channel end with it. */
+    private readonly exchange?: Context,
+  ) {
+    super();
+    this.#topics = topics;
+    this.#bounds = boundsOf(definition.options.history);
+    this.#given = topics.revoked.now;
+  }
+
+  /** The number of readers in this process. */
+  get size(): number {
+    return this.#topics.get(this.name)?.size ?? 0;
+  }
+
+  /**
+   * Sends a value to all readers, encoded once per format. It is kept in the history, if the channel has one.
+   * @throws TypeError for a value that has no JSON form, or that the channel's schema refuses. Readers whose
+   * format can encode it have received it.
+   */
+  publish(value: T): void {
+    const { schema } = this.definition.options;
+    if (schema !== undefined) check(schema, value, this.name);
+    this.#topics.counters.published++;
+    if (valuePublished.hasSubscribers) valuePublished.publish({ channel: this, value });
+    this.#topics.publish(this.name, messageOf(value), this.#bounds);
+  }
+
+  /**
+   * Subscribes a connection: it gets what it missed, then live messages. Call the returned function to unsubscribe.
+   *
+   * @throws HttpError 401 if the readers of the channel were revoked since `@Channel` gave it
+   */
+  subscribe(connection: Connection): () => void {
+    this.#mayBeRead();
+    const end = this.#topics.subscribe(this.name, this.definition, connection);
+    // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
+    const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
+    if (outlet !== connection || this.definition.options.authorize === undefined) return end;
+    const admit = (fresh: Context): unknown => fresh.environment.channels.read(this.definition, fresh);
+    return connection.admittedBy(admit, end);
+  }
+
+  /** What the channel has kept, oldest first. @throws HttpError 401 where it was revoked since `@Channel` gave it */
+  async history(): Promise<T[]> {
+    this.#mayBeRead();
+    if (this.#bounds === undefined) return [];
+    const { messages } = await this.#topics.broker.replay(this.name, undefined, this.#bounds);
+    this.#mayBeRead();
+    return messages.map(({ value }) => value as T);
+  }
+
+  /**
+   * @internal The newest of what the channel has kept, oldest first: as many as are no more than so many bytes of JSON.
+   * What has no JSON form is left out, as readers of events do not receive it either.
+   */
+  async newest(bytes: number): Promise<T[]> {
+    const kept = await this.history();
+    const newest: T[] = [];
+    let room = bytes;
+    for (const value of kept.reverse()) {
+      const text = jsonOf(value);
+      if (text === undefined) continue;
+      room -= Buffer.byteLength(text) + 1;
+      if (room < 0) break;
+      newest.push(value);
+    }
+    return newest.reverse();
+  }
+
+  /** The users who read the channel, each once; empty unless the definition has `presence`. */
+  async members(): Promise<Member[]> {
+    this.#mayBeRead();
+    return await this.#topics.broker.members(presenceTopic(this.name));
+  }
+
+  /** Events about who reads the channel: `present` with the members, then `join` and `leave`. */
+  get presence(): Presence {
+    this.#mayBeRead();
+    return new Presence(this.name, this.#topics);
+  }
+
+  /** Reads the channel on the server: `for await (const value of channel)`, from this moment on. */
+  [Symbol.asyncIterator](): AsyncIterator<T, void> {
+    this.#mayBeRead();
+    const feed = this.#topics.open(this.name, this.definition).feed();
+    if (this.exchange !== undefined) feed.endWith(this.exchange);
+    return feed as AsyncIterator<T, void>;
+  }
+
+  /** Code in the server reads for itself; an exchange was admitted at a time, and to what was not revoked since. */
+  #mayBeRead(): void {
+    if (this.exchange === undefined || !this.#topics.revoked.isRevoked(this.name, this.#given)) return;
+    throw new HttpError(401, 'The channel was revoked');
+  }
+}
+
+function check<T>(
+  schema: NonNullable<ChannelDefinition<T>['options']['schema']>,
+  value: T,
+  name: string,
+): void {
+  const result = schema['~standard'].validate(value);
+  if (isThenable(result))
+    throw new TypeError(`the schema of the channel ${name} is asynchronous: publish() is not`);
+  const { issues } = result as { issues?: readonly { message: string }[] };
+  if (issues !== undefined) {
+    throw new TypeError(
+      `the channel ${name} refuses the value: ${issues.map(({ message }) => message).join('; ')}`,
+    );
+  }
+}
+
+const Comings = defineChannel<never>('presence');
+
+/** The comings and goings of a channel. */
+export class Presence {
+  /** @internal */
+  constructor(
+    private readonly channel: string,
+    private readonly topics: Topics,
+  ) {}
+
+  /** Sends the connection who is there (`present`), and from then on who comes (`join`) and goes (`leave`). */
+  subscribe(connection: Connection): () => void {
+    const name = presenceTopic(this.channel);
+    const { broker } = this.topics;
+    return this.topics.subscribe(name, Comings, connection, (subscription) => ({
+      read: () => broker.members(name),
+      begin: (members) => subscription.greet(new Message({ type: 'present', members }, 'present')),
+    }));
+  }
+}
+
+/** The JSON text of a value; undefined for what has none, whose publisher has been told so. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,103 @@
+import type { Context } from '../../core/exchange/context.js';
+import { ConfigurationError, HttpError } from '../../core/base/errors.js';
+import { TemplateTree } from '../../core/base/template-tree.js';
+import { admit, isAuthorizeClass, type Authorize, type AuthorizeClass } from './authorization.js';
+import type { Broker } from './broker.js';
+import { Channel } from './channel.js';
+import { segmentsOf, type ChannelDefinition } from './definition.js';
+import { Topics } from './topic.js';
+
+declare module '../../core/exchange/environment.js' {
+  interface Environment {
+    readonly broker: Broker;
+    readonly channels: Channels;
+  }
+}
+
+/** Makes the function of an injectable class that authorizes. */
+export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Authorize;
+
+/**
+ * The channels of the application. Inject it to publish from services.
+ *
+ * @example
+ * ```ts
+ * @injectable()
+ * class Quotes {
+ *   constructor(private readonly channels: Channels) {}
+ *
+ *   update(market: string, price: Price) {
+ *     this.channels.of(Prices, { market }).publish(price);
+ *   }
+ * }
+ * ```
+ */
+export class Channels {
+  /** @internal */ readonly topics: Topics;
+  /** Every definition that the application uses. */
+  readonly #definitions = new Set<ChannelDefinition<never>>();
+  readonly #templates = new TemplateTree<ChannelDefinition<never>>();
+  /** Who may read the channels that routes read. */
+  readonly #authorize = new Map<ChannelDefinition<never>, Authorize>();
+
+  /** @internal */
+  constructor(broker: Broker, report: (error: unknown) => void, most?: number) {
+    this.topics = new Topics(broker, report, most);
+  }
+
+  /**
+   * The channel that the parameters select: `channels.of(Room, { room: 'lobby' })`. It is for code on the server, so `authorize`
+   * is not called: that is for `@Channel`.
+   *
+   * @throws TypeError if a parameter of the template is missing or empty; ConfigurationError if another definition of
+   * the application has channels of the same name.
+   */
+  of<T>(definition: ChannelDefinition<T>, params: Readonly<Record<string, unknown>> = {}): Channel<T> {
+    this.#enter(definition);
+    return new Channel(definition, definition.name(params), this.topics);
+  }
+
+  /**
+   * @internal Enters a definition whose channels a route reads, before any request comes.
+   * @throws ConfigurationError if another one can be filled to the same name: each would admit the readers of the other.
+   */
+  declare(definition: ChannelDefinition<never>, resolve: ResolveAuthorize): void {
+    this.#enter(definition);
+    const { authorize } = definition.options;
+    if (authorize === undefined || this.#authorize.has(definition)) return;
+    const decide = isAuthorizeClass(authorize) ? resolve(authorize, definition.template) : authorize;
+    this.#authorize.set(definition, decide);
+  }
+
+  /**
+   * @internal The channel that the path of an exchange picks.
+   * @throws HttpError 403 unless the exchange may read it, and 404 where the path leaves a parameter of it empty.
+   */
+  read(definition: ChannelDefinition<never>, ctx: Context): Channel<never> | Promise<Channel<never>> {
+    const { params } = ctx;
+    if (!definition.parameters.every((name) => params[name])) throw new HttpError(404);
+    const channel = new Channel(definition, definition.name(params), this.topics, ctx);
+    const { options, template } = definition;
+    if (options.authorize === undefined) return channel;
+    return admit(this.#authorize.get(definition) ?? nobody, ctx, template, channel);
+  }
+
+  #enter(definition: ChannelDefinition<never>): void {
+    if (this.#definitions.has(definition)) return;
+    const segments = segmentsOf(definition);
+    const [other] = this.#templates.overlapping(segments);
+    if (other !== undefined) {
+      throw new ConfigurationError(
+        `defineChannel('${definition.template}') and defineChannel('${other.template}') can have a channel of the same name, ` +
+          'with two policies: define the channel once and import it, or give one of them another template',
+      );
+    }
+    this.#definitions.add(definition);
+    this.#templates.add(segments, definition);
+  }
+}
+
+/** A definition that no route has declared is not one that a reader may ask for. */
+function nobody(): boolean {
+  return false;
+}

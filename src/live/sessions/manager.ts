@@ -1,0 +1,190 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { HttpError } from '../../core/base/errors.js';
+import { recordsOf, type SessionRecords } from './records.js';
+import type { ActiveSession, Manager } from '../../core/exchange/session.js';
+import type { SessionRecord, SessionStore } from './store.js';
+
+interface Active extends ActiveSession {
+  record: SessionRecord;
+  ended: boolean;
+  /** The writes are a queue: each begins when the one before it is done. */
+  last: Promise<unknown>;
+  /** How many writes are done: what was read before one of them is older than what it left. */
+  writes: number;
+  /** How many connections are to end with it. */
+  watchers: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** How often a write is made anew on what another process has written meanwhile. */
+const TRIES = 20;
+
+/** Times of a session, in milliseconds. */
+export interface SessionTimes {
+  idle: number;
+  absolute: number;
+  rolling: boolean;
+}
+
+/** Keeps the sessions that this process uses, one object for each, whoever uses it. */
+export class SessionManager implements Manager {
+  // Held weakly: a session that no exchange uses any more is the store's alone.
+  readonly #active = new Map<string, WeakRef<Active>>();
+  readonly #forget = new FinalizationRegistry<string>((key) => {
+    if (this.#active.get(key)?.deref() === undefined) this.#active.delete(key);
+  });
+
+  readonly #records: SessionRecords;
+
+  constructor(
+    store: SessionStore,
+    private readonly times: SessionTimes,
+    private readonly revoke: (key: string, reason: string) => Promise<void>,
+  ) {
+    this.#records = recordsOf(store);
+  }
+
+  /** The session of a token; undefined where there is none, whatever the reason. */
+  async find(token: string): Promise<Active | undefined> {
+    const key = keyOf(token);
+    const known = this.#active.get(key)?.deref();
+    const writes = known?.writes;
+    const record = await this.#records.get(key);
+    if (record === undefined || this.#isOver(record)) {
+      if (known !== undefined) known.ended = true;
+      return undefined;
+    }
+    // Another exchange may have come first while the store was asked.
+    const active = this.#active.get(key)?.deref() ?? this.#keep(key, record);
+    if (active.ended) return undefined;
+    if (active === known && active.writes === writes) active.record = record;
+    return active;
+  }
+
+  async begin(data: Record<string, unknown>): Promise<{ token: string; active: Active }> {
+    const token = randomBytes(32).toString('base64url');
+    const now = Date.now();
+    const active = this.#keep(keyOf(token), { data, created: now, seen: now });
+    await this.#records.create(active.key, active.record, this.#lifetime(active.record));
+    return { token, active };
+  }
+
+  update(active: Active, change: (data: Record<string, unknown>) => void): Promise<void> {
+    return this.#inTurn(active, async () => {
+      let tries = 0;
+      for (; tries < TRIES; tries++) {
+        const record = await this.#records.get(active.key);
+        if (active.ended || record === undefined) break;
+        change(record.data);
+        if (this.times.rolling) record.seen = Date.now();
+        const written = await this.#records.replace(active.key, record, this.#lifetime(record));
+        if (written === 'ended') break;
+        if (written === 'changed') continue;
+        active.record = record;
+        active.writes++;
+        return;
+      }
+      throw tries === TRIES
+        ? new Error(`the session could not be written: others wrote to it ${TRIES} times meanwhile`)
+        : new HttpError(401, 'The session has ended');
+    });
+  }
+
+  /** Ends a session: first in this process, so that nothing opens with it while the store is told. */
+  async end(active: Active, reason: string): Promise<void> {
+    active.ended = true;
+    await this.#inTurn(active, async () => {
+      await this.#records.end(
+        active.key,
+        Math.max(1, active.record.created + this.times.absolute - Date.now()),
+      );
+    });
+    await this.revoke(active.key, reason);
+  }
+
+  async verify(active: Active): Promise<boolean> {
+    if (active.ended) return false;
+    const record = await this.#records.get(active.key);
+    return record !== undefined && !active.ended && !this.#isOver(record);
+  }
+
+  /** Writes that the session was used; not for each use, but before a tenth of its idle time is over. */
+  touch(active: Active): void {
+    const now = Date.now();
+    if (!this.times.rolling || active.ended || now - active.record.seen < this.times.idle / 10) return;
+    active.record.seen = now;
+    // A failure to prolong is no failure of the exchange: the next use tries again.
+    this.update(active, () => undefined).catch(() => undefined);
+  }
+
+  /**
+   * Ends the session when its idle time is over, so that its connections end with it: no exchange comes to
+   * find that out. The result ends the watch; the last of several ends it for all.
+   */
+  watch(active: Active): () => void {
+    active.watchers++;
+    if (active.watchers === 1) this.#await(active);
+    return () => {
+      active.watchers--;
+      if (active.watchers === 0) clearTimeout(active.timer);
+    };
+  }
+
+  #await(active: Active): void {
+    // A timer cannot wait longer than 2^31 - 1 milliseconds: what ends later is looked at again.
+    const wait = Math.min(Math.max(this.#end(active.record) - Date.now(), 0), 0x7fffffff);
+    active.timer = setTimeout(() => {
+      // Where the store cannot be asked, the session counts as over: nobody can open anything with it either.
+      this.#expire(active).catch(() => this.revoke(active.key, 'expired'));
+    }, wait);
+    active.timer.unref();
+  }
+
+  /** The session may have been used meanwhile, by another process too: the store knows. */
+  async #expire(active: Active): Promise<void> {
+    const { writes } = active;
+    const record = await this.#records.get(active.key);
+    if (active.ended || active.watchers === 0) return;
+    if (record === undefined || this.#isOver(record)) return this.end(active, 'expired');
+    if (active.writes === writes) active.record = record;
+    this.#await(active);
+  }
+
+  #inTurn<T>(active: Active, work: () => Promise<T>): Promise<T> {
+    const turn = active.last.then(work, work);
+    active.last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #lifetime(record: SessionRecord): number {
+    return Math.max(1, this.#end(record) - Date.now());
+  }
+
+  /** When the session ends if nobody uses it any more. */
+  #end({ created, seen }: SessionRecord): number {
+    return Math.min(created + this.times.absolute, seen + this.times.idle);
+  }
+
+  #isOver(record: SessionRecord): boolean {
+    return Date.now() >= this.#end(record);
+  }
+
+  #keep(key: string, record: SessionRecord): Active {
+    const active: Active = {
+      key,
+      record,
+      ended: false,
+      last: Promise.resolve(),
+      writes: 0,
+      watchers: 0,
+      timer: undefined,
+    };
+    this.#active.set(key, new WeakRef(active));
+    this.#forget.register(active, key);
+    return active;
+  }
+}
+
+function keyOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}
