@@ -13,8 +13,7 @@ export function responseOn(socket: Duplex, request: IncomingMessage, logger: Log
   response.once('finish', () => {
     // Ended before a 101, it has left the socket.
     if (response.socket !== socket) return;
-    unwatch(socket);
-    hangUp(socket);
+    hangUpWatched(socket);
   });
   return response;
 }
@@ -68,6 +67,12 @@ export function watchForEnd(socket: Duplex): void {
 export function unwatch(socket: Duplex): void {
   socket.off('readable', lookForEnd);
   socket.off('end', leave);
+}
+
+/** Ends the watch, if there is one, and closes our side. */
+export function hangUpWatched(socket: Duplex): void {
+  unwatch(socket);
+  hangUp(socket);
 }
 
 function lookForEnd(this: Duplex): void {

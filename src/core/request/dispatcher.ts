@@ -26,8 +26,6 @@ export class Dispatcher {
   readonly #router = new Router();
   readonly #nowhere: Route;
   readonly #probe: Route;
-  /** Connections on which no further request is taken. */
-  readonly #closing = new WeakSet<Socket>();
   readonly #pipeline = new Pipeline();
   #draining = false;
 
@@ -51,13 +49,16 @@ export class Dispatcher {
     this.#draining = true;
   }
 
-  /** Answers a request, or opens an event stream for it. */
+  /** Answers a request, or opens an event stream for it; behind another on its connection, when its turn comes. */
   request(request: IncomingMessage, response: ServerResponse): void {
-    // Behind an answer that closes the connection (RFC 9112, section 9.6): one that is out, or one that waits for its turn.
-    if (response.socket === null) {
-      if (this.#closing.has(request.socket)) return;
-      this.#pipeline.add(request.socket, response);
-    } else if (response.socket.writableEnded) return;
+    if (response.socket === null) this.#pipeline.wait(response, () => this.#handle(request, response));
+    else this.#handle(request, response);
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    const socket: Socket | null = response.socket;
+    // Behind a response that closes the connection (RFC 9112, section 9.6).
+    if (socket !== null && socket.writableEnded) return;
     const { url = '/', method = 'GET' } = request;
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
@@ -184,7 +185,6 @@ export class Dispatcher {
     const { response } = ctx;
     if (response.writableEnded || response.destroyed) return;
     if (response.headersSent) return void response.destroy();
-    if (shown.headers?.['connection'] === 'close') this.#closing.add(ctx.request.socket);
     try {
       respondError(ctx, shown);
     } catch (err) {

@@ -117,13 +117,13 @@ export class Upgrader {
 
   /** Written at once, it would go into an answer that is still on its way. */
   #upgradeAfter(before: ServerResponse, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', destroy);
+    socket.on('error', destroy).on('drain', goOn);
     this.connections.take(socket);
     watchForEnd(socket);
     before.once('close', () => {
       unwatch(socket);
       this.connections.release(socket);
-      socket.off('error', destroy);
+      socket.off('error', destroy).off('drain', goOn);
       this.upgrade(request, socket, head);
     });
   }
@@ -289,4 +289,10 @@ const HANDSHAKE = new Set([
 /** A function of its own: a closure would keep what the upgrade had in hand for as long as the socket lives. */
 function destroy(this: Duplex): void {
   this.destroy();
+}
+
+/** Node has taken its own listener off the socket: a response that waits for the client would never go on. */
+function goOn(this: Duplex): void {
+  const response = inFlightOn(this);
+  if (response?.writableNeedDrain === true) response.emit('drain');
 }

@@ -187,17 +187,16 @@ describe('HTTP', () => {
       expect([journal.count('begun'), log.lines]).to.deep.equal([0, []]);
     });
 
-    holds('with many requests in one packet end each of them once', async () => {
+    holds('with many requests in one packet end the one that runs, and the others never run', async () => {
       const client = await RawClient.connect(await server.url());
       client.write('GET /method HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20));
-      await journal.until('begun', 20);
+      await journal.until('begun');
       client.reset();
+      await journal.until('ended, aborted');
       go.resolve();
-      await journal.until('ended, aborted', 20);
       await until(() => server.app.stats().inFlight.exchanges === 0);
 
-      expect([journal.count('ended, aborted'), journal.count('aborted')]).to.deep.equal([20, 20]);
-      expect(log.lines).to.deep.equal([]);
+      expect([journal.count('begun'), journal.count('aborted'), log.lines]).to.deep.equal([1, 1, []]);
     });
   });
 
