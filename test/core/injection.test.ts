@@ -8,7 +8,9 @@ import {
   injectAll,
   injectWithTransform,
   instanceCachingFactory,
+  instancePerContainerCachingFactory,
   Lifecycle,
+  predicateAwareClassFactory,
   scoped,
   singleton,
   type DependencyContainer,
@@ -660,6 +662,72 @@ describe('injection', () => {
       expect(Pool.ended).to.equal(0);
       await two.dispose();
       expect(Pool.ended).to.equal(1);
+    });
+
+    it('is refused to an application that is made after the last that held it has disposed it', async () => {
+      const container = globalContainer.createChildContainer();
+      container.register(Pool, { useFactory: instanceCachingFactory(() => new Pool()) });
+      const one = new Injection(container);
+      one.provider(Pool, 'GET /');
+      await one.dispose();
+      expect(() => new Injection(container).provider(Pool, 'GET /')).to.throw(
+        ConfigurationError,
+        /^a factory returns the Pool that another application has disposed .* instancePerContainerCachingFactory/,
+      );
+    });
+
+    it('is one for each application where the factory resolves it, or caches by container', async () => {
+      class Other extends Pool {}
+      let isOther = false;
+      const container = globalContainer.createChildContainer();
+      container
+        .register('pool', { useFactory: instanceCachingFactory((from) => from.resolve(Pool)) })
+        .register('either', { useFactory: predicateAwareClassFactory(() => isOther, Other, Pool) })
+        .register('each', { useFactory: instancePerContainerCachingFactory(() => new Pool()) });
+      const applications = [new Injection(container), new Injection(container)];
+      for (const token of ['pool', 'either', 'each']) {
+        const [one, two] = applications.map((each) => each.container.resolve<Pool>(token));
+        expect(one).to.be.instanceOf(Pool).and.not.equal(two);
+        expect(applications.map((each) => each.container.resolve<Pool>(token))).to.have.ordered.members([
+          one,
+          two,
+        ]);
+      }
+      isOther = true;
+      const [one, two] = applications.map((each) => each.container.resolve<Pool>('either'));
+      expect(one).to.be.instanceOf(Other).and.not.equal(two);
+      expect(two).to.be.instanceOf(Other);
+      await Promise.all(applications.map((each) => each.dispose()));
+    });
+
+    it("is the application's in its scopes, too, where the factory caches by container", async () => {
+      const injection = make();
+      injection.container.register('pool', {
+        useFactory: instancePerContainerCachingFactory(() => new Pool()),
+      });
+      const provider = injection.provider(Rest, 'GET /');
+      const pools = await Promise.all(
+        [scope(), scope()].map(async (one) => {
+          const { pool } = provider.resolve(one);
+          await one.dispose(silentLogger);
+          return pool;
+        }),
+      );
+      expect(pools[0]).to.equal(pools[1]);
+      expect(Pool.ended).to.equal(0);
+      await injection.dispose();
+      expect(Pool.ended).to.equal(1);
+    });
+
+    it('never holds what is of one scope for another', () => {
+      const injection = make();
+      injection.container.register('pool', {
+        useFactory: instanceCachingFactory((from) =>
+          Object.assign(new Pool(), { of: from.resolve(Context) }),
+        ),
+      });
+      const provider = injection.provider(Rest, 'GET /');
+      expect(() => provider.resolve(scope())).to.throw(ConfigurationError, /needs the Context of one scope/);
     });
 
     it('is disposed once, with its scope, where each scope has its own', async () => {

@@ -67,6 +67,14 @@ export function captive(chain: readonly string[], usedBy: string): Configuration
   );
 }
 
+/** A caching factory that has constructed its product with what belongs to one scope. */
+export function capturedByFactory(reached: string): ConfigurationError {
+  return new ConfigurationError(
+    `a factory that keeps what it makes (instanceCachingFactory) needs the ${reached} of one scope, and would keep it for ` +
+      'all others: register the class that it makes as @scoped(Lifecycle.ContainerScoped) instead',
+  );
+}
+
 function circular(chain: string, way: Way): ConfigurationError {
   return new ConfigurationError(
     `circular dependency ${chain} at ${place(way)}: break it with @inject(delay(() => ItsClass)), or move what ` +

@@ -3,7 +3,7 @@ import { Lifecycle, type DependencyContainer, type InjectionToken } from 'tsyrin
 import { Context } from '../exchange/context.js';
 import { ConfigurationError } from '../base/errors.js';
 import type { Class } from './dependencies.js';
-import { captive } from './errors.js';
+import { captive, capturedByFactory } from './errors.js';
 import {
   contextOfScope,
   internals,
@@ -13,7 +13,9 @@ import {
   registrationsOf,
   type Registration,
 } from './tsyringe.js';
-import { factsOf, Graph, isDescriptor, type Dependency, type Node, type Singleton } from './graph.js';
+import { factsOf, Graph, type Node, type Singleton } from './graph.js';
+import { constant, constructing, perResolution, perScope, resolveFrom, type Make } from './make.js';
+import { cachingOf, CachingFactories } from './caching.js';
 import { disposeAll, type Scope } from './scope.js';
 import { isProduct, Made } from './made.js';
 import { consoleLogger, type Logger } from '../base/logger.js';
@@ -41,6 +43,7 @@ export class Injection {
   readonly #made = new Made();
   /** Factories that have been asked outside of any scope for what they keep. */
   readonly #asked = new WeakSet<Registration>();
+  readonly #caching: CachingFactories;
   #slots = 0;
   #watch: { reached: string | undefined } | undefined = undefined;
   #disposal: Promise<void> | undefined = undefined;
@@ -51,6 +54,7 @@ export class Injection {
       Context,
       contextOfScope(() => this.#refuse('Context')),
     );
+    this.#caching = new CachingFactories(this.container);
     this.#observe();
     this.#graph = new Graph(this.container);
   }
@@ -138,7 +142,10 @@ export class Injection {
     };
     own.resolveRegistration = (registration, resolution) => {
       if (this.#watch !== undefined && isScoped(registration)) this.#refuse(nameOfRegistration(registration));
-      const value: unknown = resolveRegistration.call(own, registration, resolution);
+      const value: unknown =
+        cachingOf(registration) === 'everywhere'
+          ? this.#caching.give(registration).product
+          : resolveRegistration.call(own, registration, resolution);
       if ('useValue' in registration.provider) this.#made.give(value);
       else if ('useFactory' in registration.provider) this.#made.addProduct(value);
       return value;
@@ -187,6 +194,7 @@ export class Injection {
     child.reset(); // the copies of scoped registrations: those of the application are asked instead
     const own = internals(child);
     const { construct, resolveRegistration } = own;
+    const caching = new CachingFactories(child);
     own.construct = (target, resolution) => {
       const instance = construct.call(own, target, resolution) as object;
       return isDelayed(target) ? instance : scope.own(instance);
@@ -196,7 +204,14 @@ export class Injection {
       const node = this.#graph.ofScope(registration);
       if (node !== undefined) return this.#fold(node)(scope, []);
       const { provider } = registration;
-      if ('useFactory' in provider) this.#ask(registration, resolution);
+      const kept = cachingOf(registration);
+      if (kept !== undefined) {
+        const outcome = this.#outside(registration, resolution);
+        if (outcome.reached === undefined) return outcome.value;
+        if (kept === 'everywhere') return this.#ofScope(caching, registration, outcome.reached);
+      } else if ('useFactory' in provider) {
+        this.#ask(registration, resolution);
+      }
       const value: unknown = resolveRegistration.call(own, registration, resolution);
       if ('useValue' in provider) this.#made.give(value);
       else if ('useFactory' in provider && isProduct(value) && !this.#made.knows(value))
@@ -215,17 +230,30 @@ export class Injection {
     if (this.#asked.has(registration)) return;
     this.#asked.add(registration);
     try {
-      this.#unscoped(() => internals(this.container).resolveRegistration(registration, resolution));
+      this.#outside(registration, resolution);
     } catch {
       // It works in a scope only, or fails there as well, where it is reported.
     }
   }
 
+  /** The product of a factory that would keep that of one scope for all others, made for this one. */
+  #ofScope(caching: CachingFactories, registration: Registration, reached: string): unknown {
+    const { product, opaque } = caching.give(registration);
+    if (opaque) throw capturedByFactory(reached);
+    return product;
+  }
+
+  /** Resolves a registration in the application's container, where nothing scoped may be had. */
+  #outside(
+    registration: Registration,
+    resolution: unknown,
+  ): { value: unknown; reached?: undefined } | { reached: string } {
+    return this.#unscoped(() => internals(this.container).resolveRegistration(registration, resolution));
+  }
+
   /** A singleton that nothing at start-up was seen to need. */
   #late(registration: Registration, resolution: unknown): unknown {
-    const outcome = this.#unscoped(() =>
-      internals(this.container).resolveRegistration(registration, resolution),
-    );
+    const outcome = this.#outside(registration, resolution);
     if (outcome.reached === undefined) return outcome.value;
     throw captive([nameOfRegistration(registration), outcome.reached], 'a factory');
   }
@@ -236,51 +264,4 @@ export class Injection {
     own.disposables.clear();
     own.disposed = true;
   }
-}
-
-/** Gives one dependency in a scope. `resolution` holds what is made once per resolution. */
-type Make = (scope: Scope, resolution: unknown[]) => unknown;
-
-function constant(value: unknown): Make {
-  return () => value;
-}
-
-function perScope(slot: number, make: Make): Make {
-  return (scope, resolution) => (scope.slots[slot] ??= make(scope, resolution));
-}
-
-function perResolution(slot: number, make: Make): Make {
-  return (scope, resolution) => (resolution[slot] ??= make(scope, resolution));
-}
-
-// One function for each small number of parameters: no array is made per request.
-function constructing(target: Class, params: readonly Make[]): Make {
-  const Target = target as new (...args: unknown[]) => object;
-  const [a, b, c] = params as readonly [Make, Make, Make];
-  switch (params.length) {
-    case 0:
-      return (scope) => scope.own(new Target());
-    case 1:
-      return (scope, held) => scope.own(new Target(a(scope, held)));
-    case 2:
-      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held)));
-    case 3:
-      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held), c(scope, held)));
-    default:
-      return (scope, held) => scope.own(new Target(...params.map((param) => param(scope, held))));
-  }
-}
-
-function resolveFrom(container: DependencyContainer, dependency: Dependency): unknown {
-  if (!isDescriptor(dependency)) return container.resolve(dependency);
-  const { token, multiple, isOptional, transform, transformArgs = [] } = dependency;
-  const missing = isOptional === true && typeof token !== 'function' && !container.isRegistered(token, true);
-  const value = multiple
-    ? missing
-      ? []
-      : container.resolveAll(token)
-    : missing
-      ? undefined
-      : container.resolve(token);
-  return transform === undefined ? value : container.resolve(transform).transform(value, ...transformArgs);
 }

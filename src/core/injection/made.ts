@@ -1,7 +1,11 @@
+import { ConfigurationError } from '../base/errors.js';
 import { disposerOf } from './scope.js';
 
 /** Applications that hold what a factory has made: one that keeps its product gives the same to each of them. */
 const HOLDERS = new WeakMap<object, Set<Made>>();
+
+/** What factories have made, and the last application that held it has disposed. */
+const DISPOSED = new WeakSet();
 
 /** What an application's container has made, and is to dispose when the application closes. */
 export class Made {
@@ -20,9 +24,18 @@ export class Made {
     if (typeof value === 'object' && value !== null) this.#given.add(value);
   }
 
-  /** Takes note of what a factory has given, which may be anything. */
+  /**
+   * Takes note of what a factory has given, which may be anything.
+   * @throws ConfigurationError for what another application has disposed, whose factory kept it
+   */
   addProduct(product: unknown): void {
     if (!isProduct(product) || this.knows(product)) return;
+    if (DISPOSED.has(product)) {
+      throw new ConfigurationError(
+        `a factory returns the ${product.constructor.name} that another application has disposed when it closed, since ` +
+          'it keeps what it made: use instancePerContainerCachingFactory, which makes one for each application, or register an instance',
+      );
+    }
     this.#instances.add(product);
     const holders = HOLDERS.get(product) ?? new Set();
     HOLDERS.set(product, holders.add(this));
@@ -38,7 +51,9 @@ export class Made {
     const instances = [...this.#instances].filter((instance) => {
       const holders = HOLDERS.get(instance);
       holders?.delete(this);
-      return holders === undefined || holders.size === 0;
+      if (holders === undefined) return true;
+      if (holders.size === 0) DISPOSED.add(instance);
+      return holders.size === 0;
     });
     this.#instances.clear();
     return instances;
