@@ -113,6 +113,34 @@ describe('the guard audit', () => {
     );
   });
 
+  it('tells how a fallback for all paths need not be guarded', () => {
+    @Controller()
+    class Pages {
+      @Get('/*')
+      page() {}
+    }
+    @Controller('/rooms')
+    @UseMiddleware(SignedIn)
+    class Rooms {
+      @WebSocket('/:room')
+      open() {}
+    }
+    expect(refusal([Pages, Rooms])).to.equal(
+      'Pages.page (GET /*) lacks SignedIn, which Rooms.open (WebSocket /rooms/:room) on an overlapping path has: ' +
+        "add @UseMiddleware(SignedIn) to Pages.page, or add a method @Get('/rooms/:room') that has it, so that Pages.page " +
+        "is not reached there, or say why not with @Unguarded('…')",
+    );
+    @Controller('/rooms')
+    @UseMiddleware(SignedIn)
+    class Answered {
+      @Get('/:room')
+      show() {}
+      @WebSocket('/:room')
+      open() {}
+    }
+    createApp({ controllers: [Pages, Answered], logger: false });
+  });
+
   it('refuses a request without the guard of its stream, across classes', () => {
     @Controller('/rooms')
     @UseMiddleware(SignedIn)

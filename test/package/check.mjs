@@ -51,6 +51,8 @@ const COMPILER = {
 const BUNDLERS = {
   esbuild: ['app.js', '--bundle', '--platform=node', '--format=esm', '--outfile=bundled/esbuild.mjs'],
   webpack: ['./app.js', '--target', 'node', '--mode', 'production', '--output-path', 'bundled'],
+  rollup: ['app.js', '-p', 'node-resolve,commonjs,json', '-f', 'es', '-d', 'bundled/rollup'],
+  bun: ['build', 'app.js', '--target=node', '--outdir=bundled/bun'],
 };
 
 /** What an application of ours installs beside the package; the ranges are those that we develop with. */
@@ -77,6 +79,11 @@ try {
       'esbuild',
       'webpack',
       'webpack-cli',
+      'rollup',
+      '@rollup/plugin-node-resolve',
+      '@rollup/plugin-commonjs',
+      '@rollup/plugin-json',
+      'bun',
     ]),
   );
   for (const [bundler, args] of Object.entries(BUNDLERS)) {

@@ -31,8 +31,15 @@ function compare(one: CompiledRoute, other: CompiledRoute): void {
   const where = isSameTemplate(bare.path, guarded.path) ? 'on the same path' : 'on an overlapping path';
   throw new ConfigurationError(
     `${title(bare)} lacks ${names}, which ${title(guarded)} ${where} has: ` +
-      `${remedy(lacks, bare.middleware, bare.name)}, or say why not with @Unguarded('…')`,
+      `${remedy(lacks, bare.middleware, bare.name)}${ownAnswer(bare, guarded)}, or say why not with @Unguarded('…')`,
   );
+}
+
+/** A fallback, such as one that answers every page, need not be guarded where others answer the guarded paths. */
+function ownAnswer(bare: CompiledRoute, { path, host }: CompiledRoute): string {
+  if (bare.kind !== 'http' || !bare.path.endsWith('*') || path.endsWith('*') || host !== undefined) return '';
+  const verb = bare.verb === 'ALL' ? 'All' : bare.verb.charAt(0) + bare.verb.slice(1).toLowerCase();
+  return `, or add a method @${verb}('${path}') that has it, so that ${bare.name} is not reached there`;
 }
 
 /** A call is answered on every socket of its class: the least guarded one is the way to it. */
