@@ -21,6 +21,12 @@ import { classMetadata, methodMetadata, refuseStandard } from '../core/routing/m
  * ```
  */
 export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator & MethodDecorator {
+  const [target, method] = middleware as readonly unknown[];
+  if (typeof target === 'object' && target !== null && typeof method === 'string') {
+    throw new ConfigurationError(
+      `${target.constructor.name}.${method}: @UseMiddleware stands without its parentheses: write @UseMiddleware(…) with what guards it`,
+    );
+  }
   return (target: object, method?: string | symbol) => {
     refuseStandard('UseMiddleware', method);
     const owner = typeof target === 'function' ? target.name : target.constructor.name;
@@ -45,7 +51,18 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
  * @param reason why; `app.explain()` prints it
  */
 export function Unguarded(reason: string): MethodDecorator {
+  if (typeof reason === 'object') {
+    const { name } = (reason as object).constructor;
+    throw new ConfigurationError(
+      `${name}: @Unguarded stands without its parentheses: write @Unguarded('why the middleware of the method may differ')`,
+    );
+  }
   return (prototype, method) => {
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      throw new ConfigurationError(
+        `${prototype.constructor.name}.${String(method)}: @Unguarded takes the reason, which says why its middleware may differ`,
+      );
+    }
     methodMetadata(prototype, method, 'Unguarded').unguarded = reason;
   };
 }

@@ -74,6 +74,14 @@ export function param<Args extends unknown[] = []>(
         takes: options.takes,
         check: options.check as ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined,
       };
-      methodMetadata(prototype, method, name).parameters.set(index, metadata);
+      const { parameters } = methodMetadata(prototype, method, name);
+      const other = parameters.get(index);
+      if (other !== undefined) {
+        throw new ConfigurationError(
+          `${prototype.constructor.name}.${String(method)}, parameter ${index}, has @${name} and @${other.name}: ` +
+            'one decorator gives one value, so remove one of them',
+        );
+      }
+      parameters.set(index, metadata);
     };
 }

@@ -30,8 +30,15 @@ export const Ctx = param('Ctx', (ctx) => ctx);
 export const User = param('User', (ctx) => ctx.user);
 
 /** The value that middleware has set in `ctx.attributes`, by a string or a typed key: `@Attr(Plan)`. */
-export const Attr = param('Attr', (ctx, key: string | symbol | Attribute<unknown>) =>
-  ctx.attributes.get(key),
+export const Attr = param(
+  'Attr',
+  (ctx, key: string | symbol | Attribute<unknown>) => ctx.attributes.get(key),
+  {
+    check: (_site, key) =>
+      (key as unknown) === undefined
+        ? 'it takes the key that middleware sets: a text or attribute(…). A key that is undefined here is often a circular import'
+        : undefined,
+  },
 );
 
 /**
@@ -166,6 +173,9 @@ export const Channel = param(
     check: (site: ParameterSite, definition?: ChannelDefinition<never>) => {
       if (definition === undefined) {
         return 'its definition is undefined, most often because of a circular import: define the channel in a file that imports nothing back';
+      }
+      if (!Array.isArray(definition?.parameters)) {
+        return "it takes what defineChannel() returned: const Room = defineChannel('rooms/:room'), then @Channel(Room)";
       }
       const missing = definition.parameters.filter(
         (name) => !readTemplate(site.path).parameters.includes(name),

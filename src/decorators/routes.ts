@@ -13,6 +13,7 @@ import {
 import {
   callback,
   checkOptionsOf,
+  describe,
   oneOf,
   POSITIVE,
   SWITCH,
@@ -51,9 +52,19 @@ const RPC: Checks<RpcOptions> = { concurrent: SWITCH };
  * ```
  */
 export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
-  checkPath('Controller', path);
+  if (typeof path === 'function') {
+    throw new ConfigurationError(
+      `${(path as { name: string }).name}: @Controller stands without its parentheses: write @Controller()`,
+    );
+  }
   return (target, context?: unknown) => {
     refuseStandard('Controller', context);
+    checkPath(`${target.name}: @Controller`, path);
+    if (classMetadata(target).controller !== undefined) {
+      throw new ConfigurationError(
+        `${target.name} has @Controller twice: keep one, and write the paths of its methods in full`,
+      );
+    }
     checkOptionsOf(options, CONTROLLER, `${target.name}: @Controller('${path}')`);
     classMetadata(target).controller = { path, options };
   };
@@ -165,6 +176,11 @@ export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
       RPC,
       `${nameOf(prototype, method)}: @Rpc(${name === undefined ? '' : `'${name}'`})`,
     );
+    if (name !== undefined && (typeof name !== 'string' || name === '' || name.startsWith('rpc.'))) {
+      throw new ConfigurationError(
+        `${nameOf(prototype, method)}: @Rpc takes a name, which does not begin with rpc. (JSON-RPC 2.0 reserves that), not ${describe(name)}`,
+      );
+    }
     methodMetadata(prototype, method, 'Rpc').routes.push({
       kind: 'rpc',
       name: name ?? String(method),
@@ -182,13 +198,25 @@ export function HttpCode(status: number): MethodDecorator {
 
 function verb(name: Verb): (path?: string) => MethodDecorator {
   const decorator = name.charAt(0) + name.slice(1).toLowerCase();
-  return (path = '') => route(decorator, { kind: 'http', verb: name, path });
+  return (path = '', ...rest: unknown[]) => route(decorator, { kind: 'http', verb: name, path }, rest);
 }
 
-function route(decorator: string, metadata: Exclude<RouteMetadata, { kind: 'rpc' }>): MethodDecorator {
-  checkPath(decorator, metadata.path);
+/** `rest` is what a decorator is given beside its prototype, where its parentheses are missing. */
+function route(
+  decorator: string,
+  metadata: Exclude<RouteMetadata, { kind: 'rpc' }>,
+  rest: readonly unknown[] = [],
+): MethodDecorator {
+  const { path } = metadata as { path: unknown };
+  if (typeof path === 'object' && path !== null && typeof rest[0] === 'string') {
+    throw new ConfigurationError(
+      `${nameOf(path, rest[0])}: @${decorator} stands without its parentheses: write @${decorator}()`,
+    );
+  }
   return (prototype, method) => {
-    methodMetadata(prototype, method, decorator).routes.push(metadata);
+    const methods = methodMetadata(prototype, method, decorator);
+    checkPath(`${nameOf(prototype, method)}: @${decorator}`, path);
+    methods.routes.push(metadata);
   };
 }
 
@@ -197,10 +225,10 @@ function nameOf(prototype: object, method: string | symbol): string {
   return `${prototype.constructor.name}.${String(method)}`;
 }
 
-/** Without its parentheses a decorator is given what it stands on, and other routers take lists of paths. */
-function checkPath(decorator: string, path: unknown): void {
+/** Other routers take lists of paths. */
+function checkPath(where: string, path: unknown): void {
   if (typeof path === 'string') return;
   throw new ConfigurationError(
-    `@${decorator} takes a path, not ${Array.isArray(path) ? 'a list: write one decorator for each path' : `a ${typeof path}: write @${decorator}()`}`,
+    `${where} takes a path, not ${Array.isArray(path) ? 'a list: write one decorator for each path' : describe(path)}`,
   );
 }

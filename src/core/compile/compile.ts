@@ -260,7 +260,9 @@ class ControllerCompiler {
   ): Run {
     const method = (this.target.prototype as Record<string, () => unknown>)[name];
     if (typeof method !== 'function')
-      throw new ConfigurationError(`${this.target.name}.${name} is not a method`);
+      throw new ConfigurationError(
+        `${this.target.name}.${name} is not a method: routes are methods, not accessors, nor properties that hold a function`,
+      );
     const invoke = invoker(method, readers);
     const provider = this.#provider;
     const { instance } = provider;
@@ -330,8 +332,14 @@ class ControllerCompiler {
     return method.middleware.map((one) => linkOf(one, `${this.target.name}.${name}`, this.injection));
   }
 
-  #checkStatus(name: string, { status }: MethodMetadata): void {
-    if (status === undefined || (Number.isInteger(status) && status >= 200 && status <= 599)) return;
+  #checkStatus(name: string, { status, routes }: MethodMetadata): void {
+    if (status === undefined) return;
+    if (routes.length > 0 && routes.every(({ kind }) => kind === 'websocket' || kind === 'rpc')) {
+      throw new ConfigurationError(
+        `${this.target.name}.${name}: @HttpCode has no meaning on a socket or a call, which has no status of its own: remove it`,
+      );
+    }
+    if (Number.isInteger(status) && status >= 200 && status <= 599) return;
     throw new ConfigurationError(
       `${this.target.name}.${name}: @HttpCode takes a whole number from 200 to 599, not ${String(status)}`,
     );

@@ -23,7 +23,15 @@ export function wrongArgument({ args, named, takes }: ParameterMetadata): string
   if (!named && takes !== 'body' && takes !== 'socket') return undefined;
   const forms = named && typeof args[0] === 'string' ? args.slice(1) : args;
   for (const form of forms) {
-    if (isForm(form)) continue;
+    if (isForm(form)) {
+      if (!named || isSchema(form) || isList(form) || VALUES.has(form) || form === Object) continue;
+      return `it gives texts, of which no ${nameOf(form)} is made: give String, or a schema`;
+    }
+    if (Array.isArray(form)) {
+      return form.length === 1 && form[0] === undefined
+        ? 'the element of its list is undefined, most often because of a circular import: import it from a file that imports nothing back'
+        : `nothing validates or converts to its list: [Number], and lists of String, Boolean, Date or Object are converted; give a schema for others, or for a class ${VALIDATOR}`;
+    }
     if (form === undefined) {
       return 'its argument is undefined, most often because of a circular import: import the schema from a file that imports nothing back';
     }

@@ -113,6 +113,9 @@ function bind(
     if (unusable !== undefined) throw mistake(site, `is ${call}, but ${unusable}`);
   }
   const type = given !== undefined && !isSchema(given) ? given : declared?.[site.index];
+  if (type === Multipart && site.kind !== 'http') {
+    throw mistake(site, `is ${call} of a Multipart, which only a request has: take forms in a @Post method`);
+  }
   const convert = metadata.input
     ? conversion(metadata, given, whole ? undefined : type, declared?.[site.index])
     : undefined;
