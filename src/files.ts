@@ -58,9 +58,10 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
     const inside = name === '' || name === '/';
     const target = inside ? '/' : folder ? `${name}/` : name;
     let found = await send(request, target, settings);
-    const whole = found.type === 'error' ? wholeRange(request, found) : undefined;
-    if (whole !== undefined) {
-      const headers = { ...request.headers, range: whole };
+    const range = rangeWithin(request.headers.range, found.headers['Content-Range']);
+    if (range !== undefined) {
+      found.stream.destroy();
+      const headers = { ...request.headers, range };
       found = await send({ method, headers } as IncomingMessage, target, settings);
     }
     if (found.type === 'error') {
@@ -90,14 +91,17 @@ function targetOf(url: string, path: string): { folder: boolean; search: string 
   return { folder: path === '/' || target.endsWith('/'), search: mark === -1 ? '' : url.slice(mark) };
 }
 
-/** A suffix that is longer than the file means all of it (RFC 9110, 14.1.2); `send` finds it outside of the file. */
-function wholeRange(
-  { headers: { range = '' } }: IncomingMessage,
-  { headers }: send.ErrorSendResult,
-): string | undefined {
-  const length = /^bytes \*\/([1-9]\d*)$/.exec(headers['Content-Range'] ?? '')?.[1];
-  const suffix = /^ *bytes= *-(\d+) *$/.exec(range)?.[1];
-  return length !== undefined && Number(suffix) > Number(length) ? `bytes=-${length}` : undefined;
+/**
+ * The ranges of a request with suffixes no longer than the file, if one is: a longer one means all of the file (RFC 9110,
+ * section 14.1.2), and `send` drops it.
+ */
+function rangeWithin(range: string | undefined, contentRange: string | undefined): string | undefined {
+  const length = /\/([1-9]\d*)$/.exec(contentRange ?? '')?.[1];
+  if (range === undefined || length === undefined) return undefined;
+  const within = range.replace(/(?<=[=,]\s*-)\d+(?=\s*(?:,|$))/g, (suffix) =>
+    Number(suffix) > Number(length) ? length : suffix,
+  );
+  return within === range ? undefined : within;
 }
 
 function failure({ statusCode, headers, metadata }: send.ErrorSendResult): HttpError {

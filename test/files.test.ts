@@ -124,6 +124,21 @@ describe('files', () => {
     expect(await response.text()).to.equal('0123456789');
   });
 
+  for (const [ranges, contentRange, body] of [
+    ['bytes=0-1,-11', 'bytes 0-9/10', '0123456789'],
+    ['bytes=-11,-3', 'bytes 0-9/10', '0123456789'],
+    ['bytes=20-30, -11', 'bytes 0-9/10', '0123456789'],
+    ['bytes=20-30,-3', 'bytes 7-9/10', '789'],
+    ['bytes=0-1,-3', null, '0123456789'],
+  ] as const) {
+    it(`answers the part that several ranges cover, or the whole file (${ranges})`, async () => {
+      const response = await server.fetch('/app.js', { headers: { range: ranges } });
+      expect(response.status).to.equal(contentRange === null ? 200 : 206);
+      expect(response.headers.get('content-range')).to.equal(contentRange);
+      expect(await response.text()).to.equal(body);
+    });
+  }
+
   it('answers 416 with the length to a range outside of the file', async () => {
     const response = await server.fetch('/app.js', { headers: { range: 'bytes=20-' } });
     expect(response.status).to.equal(416);
