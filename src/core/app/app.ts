@@ -20,6 +20,7 @@ import { checkCloseOptions, checkListenOptions, checkOptions, type AppOptions } 
 import { ownProcess } from './process-signals.js';
 import { Request } from '../node/request.js';
 import { responseClass, type Response } from '../node/response.js';
+import { UnreadResponses } from '../request/unread-responses.js';
 import type { Stats } from './stats.js';
 import { TcpConnections } from '../node/tcp-connections.js';
 import { Upgrader } from '../upgrade/upgrader.js';
@@ -124,7 +125,7 @@ export class App {
       shouldUpgradeCallback: Upgrader['takes'];
     } = {
       IncomingMessage: Request,
-      ServerResponse: responseClass(logger),
+      ServerResponse: responseClass(logger, new UnreadResponses(timeouts.unread, logger)),
       maxHeaderSize: limits.head,
       headersTimeout: Math.min(timeouts.headers, timeouts.request),
       requestTimeout: timeouts.request,

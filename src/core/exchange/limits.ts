@@ -38,6 +38,8 @@ export interface Timeouts {
   keepAlive: number;
   /** Until a handler has sent the head of its response: 60,000. Then a 503. */
   handler: number;
+  /** Without the client taking a byte of a response that waits for it: 30,000. Then its connection is destroyed. */
+  unread: number;
   /** Until the middleware of an upgrade has decided: 10,000. Then a 503. */
   handshake: number;
   /** From the first fragment of a message to its last: 60,000, checked with each heartbeat. Then the socket closes with 1008. */
@@ -67,6 +69,7 @@ export const TIMEOUTS: Timeouts = {
   request: 60_000,
   keepAlive: 10_000,
   handler: 60_000,
+  unread: 30_000,
   handshake: 10_000,
   message: 60_000,
   close: 5_000,

@@ -8,6 +8,12 @@ import { SENT } from './upgrade-response.js';
 /** What of a server decides how long its connections are kept. */
 export type KeepAlive = Pick<Server, 'keepAliveTimeout' | 'maxRequestsPerSocket'>;
 
+/** Ends responses of which the client takes nothing. */
+export interface UnreadWatch {
+  /** Something has been written that the connection has not taken at once. */
+  watch(socket: Socket, response: ServerResponse): void;
+}
+
 /** Fields that say how a message ends and what becomes of its connection: Node works those out. */
 const FRAMING: ReadonlySet<string> = new Set([
   'connection',
@@ -67,7 +73,33 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Frame
         if (error == null) this.emit('finish');
       },
     );
+    this.watch(socket);
     return true;
+  }
+
+  // What the client does not take at once may never be taken.
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    const goesOn = super.write(chunk, ...rest);
+    this.watch(this.socket);
+    return goesOn;
+  }
+
+  override end(...args: unknown[]): this {
+    const { socket } = this;
+    super.end(...args);
+    this.watch(socket);
+    return this;
+  }
+
+  /** @internal Ends the response if bytes wait on the socket, and the client takes none of them for `timeouts.unread`. */
+  watch(socket: Socket | null): void {
+    if (socket !== null && socket.writableLength > 0) this.unread?.watch(socket, this);
+  }
+
+  /** Where responses with bytes that wait for the client are watched. */
+  protected get unread(): UnreadWatch | undefined {
+    return undefined;
   }
 
   static {
@@ -148,11 +180,15 @@ export function writesPlainly(response: ServerResponse): boolean {
   return response.write === WRITE || response.write === ServerResponse.prototype.write;
 }
 
-/** The class for one application's responses, which writes to its log. */
-export function responseClass(logger: Logger): typeof Response {
+/** The class for one application's responses, which writes to its log and ends those that nobody reads. */
+export function responseClass(logger: Logger, unread: UnreadWatch): typeof Response {
   return class<R extends IncomingMessage> extends Response<R> {
     protected override get logger(): Logger {
       return logger;
+    }
+
+    protected override get unread(): UnreadWatch {
+      return unread;
     }
   };
 }

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Context } from '../../core/exchange/context.js';
-import { writesPlainly } from '../../core/node/response.js';
+import { Response, writesPlainly } from '../../core/node/response.js';
 import { Connection, type CloseReason } from './connection.js';
 import { cursorIn, nonceOf } from '../encoding/cursor.js';
 import { eventStream, HEARTBEAT_COMMENT } from '../encoding/format.js';
@@ -127,19 +127,11 @@ export class EventStream extends Connection {
   }
 
   protected transmit(frames: Frame | readonly Frame[]): void {
-    if (this.#raw === undefined) return write(this.context.response, frames);
-    if (typeof frames === 'string') {
-      this.#raw.write(chunkOf(frames), 'latin1');
-      return;
-    }
-    this.#raw.cork();
-    const length = Array.isArray(frames)
-      ? frames.reduce((sum, frame) => sum + frame.length, 0)
-      : frames.length;
-    this.#raw.write(`${length.toString(16)}\r\n`, 'latin1');
-    write(this.#raw, frames);
-    this.#raw.write('\r\n', 'latin1');
-    this.#raw.uncork();
+    const { response } = this.context;
+    if (this.#raw === undefined) return write(response, frames);
+    writeChunk(this.#raw, frames);
+    // The response does not see what goes past it.
+    if (this.#raw.writableLength > 0 && response instanceof Response) response.watch(response.socket);
   }
 }
 
@@ -150,6 +142,19 @@ let last = { text: '', chunk: '' };
 function chunkOf(text: string): string {
   if (text !== last.text) last = { text, chunk: `${text.length.toString(16)}\r\n${text}\r\n` };
   return last.chunk;
+}
+
+function writeChunk(socket: Writable, frames: Frame | readonly Frame[]): void {
+  if (typeof frames === 'string') {
+    socket.write(chunkOf(frames), 'latin1');
+    return;
+  }
+  socket.cork();
+  const length = Array.isArray(frames) ? frames.reduce((sum, frame) => sum + frame.length, 0) : frames.length;
+  socket.write(`${length.toString(16)}\r\n`, 'latin1');
+  write(socket, frames);
+  socket.write('\r\n', 'latin1');
+  socket.uncork();
 }
 
 function write(sink: Writable, frames: Frame | readonly Frame[]): void {

@@ -1,0 +1,38 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { bytesAccepted, bytesReceived, isBlocked, KernelQueues } from '../../src/core/node/tcp-progress.js';
+import { until } from '../support/deferred.js';
+
+/** More than the system takes for a client that reads nothing. */
+const LARGE = 40_000_000;
+
+describe('what Node tells of the bytes on a connection', () => {
+  it('is what core/node/tcp-progress reads: adapt that file to this version of Node', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const connected = once(server, 'connection') as Promise<[Socket]>;
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1').pause();
+    const [socket] = await connected;
+    const node = process.version;
+    client.write('12345');
+    await once(socket.resume(), 'data');
+    expect(bytesReceived(socket), `_handle.bytesRead in ${node}`).to.equal(5);
+
+    expect(isBlocked(socket), `nothing waits in ${node}`).to.equal(false);
+    socket.write(Buffer.alloc(LARGE));
+    await until(() => bytesAccepted(socket) > 0);
+    const accepted = bytesAccepted(socket);
+    expect(isBlocked(socket), `_handle.writeQueueSize in ${node}`).to.equal(true);
+    expect(accepted, `_handle.bytesWritten in ${node}`).to.be.within(1, LARGE - 1);
+    if (process.platform === 'linux')
+      expect((await KernelQueues.read()).of(socket), 'tx_queue in /proc/self/net/tcp').to.be.above(0);
+
+    client.resume();
+    await until(() => bytesAccepted(socket) === LARGE);
+    await until(() => !isBlocked(socket));
+    client.destroy();
+    socket.destroy();
+    server.close();
+  });
+});
