@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect } from 'chai';
+import { inFlightOn } from '../../src/core/node/pipeline.js';
 import { bytesAccepted, bytesReceived, isBlocked, KernelQueues } from '../../src/core/node/tcp-progress.js';
-import { until } from '../support/deferred.js';
+import { turns, until } from '../support/deferred.js';
 
 /** More than the system takes for a client that reads nothing. */
 const LARGE = 40_000_000;
@@ -34,5 +36,29 @@ describe('what Node tells of the bytes on a connection', () => {
     client.destroy();
     socket.destroy();
     server.close();
+  });
+});
+
+describe('what Node tells of the responses on a connection', () => {
+  it('is what core/node/pipeline reads: adapt that file to this version of Node', async () => {
+    const seen: unknown[] = [];
+    const server = createHttpServer((request, response) => {
+      seen.push(Reflect.get(request.socket, '_paused'), inFlightOn(request.socket) === response);
+      response.write(Buffer.alloc(LARGE));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1').pause();
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => seen.length === 2);
+    await turns();
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => seen.length === 4);
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+
+    const names = `socket._paused and socket._httpMessage in ${process.version}`;
+    expect(seen, names).to.deep.equal([false, true, true, false]);
   });
 });
