@@ -137,7 +137,7 @@ function check<T>(
 
 const Comings = defineChannel<never>('presence');
 
-/** The comings and goings of a channel. */
+/** Events about who reads a channel: `channel.presence`. */
 export class Presence {
   /** @internal */
   constructor(
@@ -145,7 +145,7 @@ export class Presence {
     private readonly topics: Topics,
   ) {}
 
-  /** Sends the connection who is there (`present`), and from then on who comes (`join`) and goes (`leave`). */
+  /** Sends the connection `present` with the members, then `join` and `leave`. Call the returned function to unsubscribe. */
   subscribe(connection: Connection): () => void {
     const name = presenceTopic(this.channel);
     const { broker } = this.topics;

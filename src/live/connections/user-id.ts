@@ -1,4 +1,4 @@
-/** What can name a user: `Connections`, limits and presence know it by its text. */
+/** An id of a user. `Connections`, limits and presence compare ids by their text. */
 export type UserId = string | number | bigint | { toString(): string };
 
 /**

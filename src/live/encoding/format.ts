@@ -2,9 +2,11 @@ import { bytesOf } from '../../core/base/bytes.js';
 import { binaryFrame, shared, textFrame, type Frame } from './frame.js';
 import { json, Message } from './message.js';
 
-/** How JSON is replaced on a socket: by MessagePack, say. */
+/** Replaces JSON on a socket, for example by MessagePack. */
 export interface Codec {
+  /** Encodes a value that is sent: as text for a string, as binary for bytes. */
   encode(value: unknown): string | Uint8Array;
+  /** Decodes a message. If it throws, the client gets `{ error }` with a 400. */
   decode(data: string | Buffer): unknown;
 }
 
