@@ -15,7 +15,8 @@ import type { ExpressRequest } from './request.js';
 import { sendFile, type SendFileOptions } from './send-file.js';
 
 /** Options of `res.cookie`: `maxAge` is in milliseconds. */
-interface CookieOptions extends SerializeOptions {
+interface CookieOptions extends Omit<SerializeOptions, 'maxAge'> {
+  maxAge?: number | null;
   signed?: boolean;
 }
 
@@ -73,7 +74,7 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
     let bytes: Uint8Array | undefined = undefined;
     if (typeof body === 'string') {
       const type = this.get('content-type');
-      if (typeof type === 'string') this.set('Content-Type', withCharset(type));
+      if (typeof type === 'string' && type.includes('/')) this.set('Content-Type', withCharset(type));
       else this.type('html');
       bytes = Buffer.from(body);
     } else if (body === null) {
@@ -102,8 +103,9 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
   }
 
   json(value?: unknown): this {
+    const text: string | undefined = JSON.stringify(value);
     if (!this.get('content-type')) this.set('Content-Type', 'application/json');
-    return this.send(JSON.stringify(value));
+    return this.send(text);
   }
 
   jsonp(value?: unknown): this {
@@ -199,7 +201,7 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
   }
 
   cookie(name: string, value: unknown, options: CookieOptions = {}): this {
-    const { signed, ...rest } = options;
+    const { signed, maxAge, ...rest } = options;
     const { secret } = this.req;
     let text = typeof value === 'object' ? `j:${JSON.stringify(value)}` : String(value as string);
     if (signed) {
@@ -208,9 +210,9 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
     }
     const settings: SerializeOptions = { ...rest, path: rest.path ?? '/' };
     // Express counts milliseconds here, RFC 6265 seconds.
-    if (rest.maxAge != null && !Number.isNaN(Number(rest.maxAge))) {
-      settings.expires = new Date(Date.now() + Number(rest.maxAge));
-      settings.maxAge = Math.floor(Number(rest.maxAge) / 1_000);
+    if (maxAge !== undefined && maxAge !== null) {
+      settings.maxAge = Math.floor(Number(maxAge) / 1_000);
+      if (!Number.isNaN(settings.maxAge)) settings.expires = new Date(Date.now() + Number(maxAge));
     }
     return this.append('Set-Cookie', stringifySetCookie(name, text, settings));
   }
@@ -258,11 +260,20 @@ function typeOf(type: string): string {
 
 /** A type with `charset=utf-8`, its parameters in alphabetical order as Express writes them. */
 function withCharset(type: string): string {
-  const { type: name, parameters } = parseType(type);
+  const { type: name, parameters } = readType(type);
   const all: Record<string, string> = { ...parameters, charset: 'utf-8' };
   return Object.keys(all)
     .sort()
     .reduce((text, key) => `${text}; ${key}=${quoted(all[key] ?? '')}`, name);
+}
+
+/** A type whose parameters are malformed loses them, as in Express. */
+function readType(type: string): ReturnType<typeof parseType> {
+  try {
+    return parseType(type);
+  } catch {
+    return { type: (type.split(';', 1)[0] ?? '').trim(), parameters: {} };
+  }
 }
 
 function quoted(value: string): string {

@@ -20,6 +20,10 @@ interface Asked {
 const folder = mkdtempSync(join(tmpdir(), 'wire-'));
 const file = join(folder, 'a file.txt');
 writeFileSync(file, 'the content');
+const script = join(folder, 'script.js');
+writeFileSync(script, '1;');
+const nameless = join(folder, 'nameless');
+writeFileSync(nameless, 'anything');
 after(() => rmSync(folder, { recursive: true }));
 
 const says =
@@ -115,6 +119,7 @@ const table: [title: string, handler: Handler, asked?: Asked][] = [
         })
         .end(),
   ],
+  ['res.cookie without an age', (_, res) => res.cookie('a', 'b', { maxAge: null as never }).end()],
   ['res.cookie of an object', (_, res) => res.cookie('o', { a: 1 }).end()],
   ['res.cookie, signed', (_, res) => res.cookie('t', 'v', { signed: true }).end()],
   [
@@ -149,6 +154,12 @@ const table: [title: string, handler: Handler, asked?: Asked][] = [
   ['res.json', (_, res) => res.status(201).json({ a: 'é' })],
   ['res.json of null', (_, res) => res.json(null)],
   ['res.json of nothing', (_, res) => res.json(undefined)],
+  ['res.json of what is no JSON', (_, res) => res.send(typeof thrown(() => res.json(1n)))],
+  ['res.send with a type that is none', (_, res) => res.set('Content-Type', 'none').send('x')],
+  [
+    'res.send with malformed parameters',
+    (_, res) => res.setHeader('Content-Type', 'text/plain; a="b') && res.send('x'),
+  ],
   ['res.jsonp', (_, res) => res.jsonp({ a: '\u2028' }), { path: '/?callback=a.b(c' }],
   ['res.jsonp without a callback', (_, res) => res.jsonp({ a: 1 })],
   ['res.redirect', (_, res) => res.redirect('/else?a=<é>')],
@@ -179,6 +190,36 @@ const table: [title: string, handler: Handler, asked?: Asked][] = [
         res.status((error as { status?: number }).status ?? 500).send('none'),
       ),
   ],
+  ['res.sendFile of a script', (_, res) => res.sendFile(script)],
+  ['res.sendFile without an extension', (_, res) => res.sendFile(nameless)],
+  ['res.sendFile with a status', (_, res) => res.status(404).sendFile(file)],
+  [
+    'res.sendFile with a status, asked again',
+    (_, res) => res.status(404).sendFile(file),
+    { headers: { 'if-none-match': '*' } },
+  ],
+  [
+    'res.sendFile after fields',
+    (_, res) => res.set({ etag: '"1"', 'cache-control': 'no-store' }).sendFile(file),
+  ],
+  [
+    'res.sendFile of what the client has',
+    (_, res) => res.sendFile(file),
+    { headers: { 'if-none-match': '*' } },
+  ],
+  [
+    'res.sendFile of what the client has by its own ETag',
+    (_, res) => res.set('ETag', '"1"').sendFile(file),
+    { headers: { 'if-none-match': '"1"' } },
+  ],
+  [
+    'res.sendFile that fails, to its callback',
+    (_, res) =>
+      res.sendFile(join(folder, 'none'), (error) => {
+        const { code, status, statusCode } = error as unknown as Record<string, unknown>;
+        res.send({ code, status, statusCode });
+      }),
+  ],
   ['res.sendFile of a relative path', (_, res) => res.send(thrown(() => res.sendFile('x')))],
   ['res.download', (_, res) => res.download(file)],
   [
@@ -190,6 +231,7 @@ const table: [title: string, handler: Handler, asked?: Asked][] = [
     (_, res) => res.send({ locals: res.locals, proto: Object.getPrototypeOf(res.locals) === null }),
   ],
   ['res.headersSent', (_, res) => res.send(String(res.headersSent))],
+  ['next with a false value', (_, __, next) => next(0)],
   [
     'next after a field',
     (_, res, next) => {
