@@ -2,9 +2,10 @@ import type { Middleware } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
 import { ConfigurationError, Disconnected, HttpError } from '../base/errors.js';
 import { describe } from '../base/option-checks.js';
+import { known } from '../exchange/shown-error.js';
 import { CallResponse } from './call-response.js';
 import { reportLate } from './end-response.js';
-import { requests, type ExpressRequest } from './request.js';
+import { extendRequest, isExtended, type ExpressRequest } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
 /** Express middleware, of any version of Express. */
@@ -66,24 +67,36 @@ function pass(
     response.once('close', gone);
     let wentOn = false;
     const go = (error?: unknown): void => {
-      if (wentOn && error !== undefined && error !== null) return reportLate(ctx, response, error);
+      if (wentOn && isError(error)) return reportLate(ctx, response, error);
       wentOn = true;
       response.off('finish', ended);
       response.off('close', gone);
       // In Express they leave this route for those that follow, and there are none.
       if (error === 'route' || error === 'router') return reject(new HttpError(404));
-      if (error !== undefined && error !== null) return reject(error);
+      if (isError(error)) return reject(withStatus(error, response.statusCode));
       adopt(ctx, request);
       resolve(next());
     };
     request.next = go;
+    const fail = (error: unknown): void => go(isError(error) ? error : new Error('Rejected promise'));
     try {
       const result = run(request, response, go);
-      if (result instanceof Promise) result.catch(reject);
+      if (result instanceof Promise) result.catch(fail);
     } catch (error) {
-      reject(error);
+      fail(error);
     }
   });
+}
+
+/** As Express takes what `next` is given. */
+function isError(error: unknown): boolean {
+  return Boolean(error);
+}
+
+/** As in Express, an error that says no status has that which was set before: `res.status(404); next(error)`. */
+function withStatus(error: unknown, status: number): unknown {
+  if (status < 400 || status > 599 || known(error) !== undefined) return error;
+  return error instanceof Error && Object.isExtensible(error) ? Object.assign(error, { status }) : error;
 }
 
 /** After the head there are only calls, and each has a request and a response of its own. */
@@ -96,20 +109,19 @@ function standIn(ctx: Context): void {
   if (locals !== undefined) Object.assign((response as unknown as ExpressResponse).locals, locals);
 }
 
-/** Takes over a user or session that middleware has defined anew on the request, as cookie-session does. */
+/** Takes over a user or session that middleware has defined anew on the request, as cookie-session does, or removed. */
 function adopt(ctx: Context, request: ExpressRequest): void {
-  for (const name of ['user', 'session'] as const) {
-    if (Object.hasOwn(request, name)) ctx[name] = (request[name] ?? undefined) as Context['user'];
-  }
+  for (const name of ['user', 'session'] as const)
+    ctx[name] = (request[name] ?? undefined) as Context['user'];
 }
 
 /** Gives Node's request and response what Express adds and its middleware asks for; once for an exchange. */
 function asExpress(ctx: Context): ExpressRequest {
-  if (requests.has(ctx.request, ctx)) return ctx.request as ExpressRequest;
+  if (isExtended(ctx.request, ctx)) return ctx.request;
   if (ctx.headSent) standIn(ctx);
   const request = ctx.request as ExpressRequest;
   const response = ctx.response as ExpressResponse;
-  requests.apply(request, ctx);
+  extendRequest(request, ctx);
   responses.apply(response, ctx);
   request.res = response;
   request.originalUrl = ctx.url;

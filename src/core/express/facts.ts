@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Context } from '../exchange/context.js';
 import { SENT } from '../node/upgrade-response.js';
 import { EXCHANGE } from './extend.js';
-import { requests } from './request.js';
+import { extendRequest, isExtended } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
 /** What a request has of its own before any middleware, and what is only of use before the head. */
@@ -24,7 +24,7 @@ export function carryFacts(ctx: Context, head: IncomingMessage): IncomingMessage
     if (OWN.has(name)) continue;
     Object.defineProperty(head, name, Object.getOwnPropertyDescriptor(request, name) as PropertyDescriptor);
   }
-  if (requests.has(request, ctx)) requests.apply(head, ctx);
+  if (isExtended(request, ctx)) extendRequest(head, ctx);
   return head;
 }
 

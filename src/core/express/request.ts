@@ -27,21 +27,23 @@ export class ExpressRequest extends IncomingMessage {
     return applicationOf(this[EXCHANGE].environment);
   }
 
-  /** One source of truth: who the exchange is from. */
+  /** Read where `delete` has removed the request's own: nobody, and no session. */
   get user(): unknown {
-    return this[EXCHANGE].user;
+    return undefined;
   }
 
   set user(user: unknown) {
-    this[EXCHANGE].user = (user ?? undefined) as Context['user'];
+    Object.defineProperty(this, 'user', SHARED.user);
+    this.user = user;
   }
 
   get session(): unknown {
-    return this[EXCHANGE].session;
+    return undefined;
   }
 
   set session(session: unknown) {
-    this[EXCHANGE].session = session ?? undefined;
+    Object.defineProperty(this, 'session', SHARED.session);
+    this.session = session;
   }
 
   get params(): unknown {
@@ -171,4 +173,42 @@ function own(request: ExpressRequest, name: string, value: unknown): void {
   Object.defineProperty(request, name, { value, configurable: true, enumerable: true, writable: true });
 }
 
-export const requests = new Extension(ExpressRequest);
+/**
+ * One source of truth: who an exchange is from, and its session. They are the request's own, since middleware removes
+ * them by `delete`, as express-session does when a session is destroyed.
+ */
+const SHARED = {
+  user: {
+    configurable: true,
+    enumerable: true,
+    get(this: ExpressRequest): unknown {
+      return this[EXCHANGE].user;
+    },
+    set(this: ExpressRequest, user: unknown): void {
+      this[EXCHANGE].user = (user ?? undefined) as Context['user'];
+    },
+  },
+  session: {
+    configurable: true,
+    enumerable: true,
+    get(this: ExpressRequest): unknown {
+      return this[EXCHANGE].session;
+    },
+    set(this: ExpressRequest, session: unknown): void {
+      this[EXCHANGE].session = session ?? undefined;
+    },
+  },
+};
+
+const requests = new Extension(ExpressRequest);
+
+/** Whether a request itself has what Express adds to it, for an exchange. */
+export function isExtended(request: IncomingMessage, ctx: Context): request is ExpressRequest {
+  return requests.has(request, ctx);
+}
+
+/** Gives a request what Express adds to it. */
+export function extendRequest(request: IncomingMessage, ctx: Context): void {
+  requests.apply(request, ctx);
+  Object.defineProperties(request, SHARED);
+}

@@ -251,6 +251,107 @@ for (const door of doors) {
       });
     });
 
+    describe('a session that is destroyed', () => {
+      it('is gone, and sets no cookie', async () => {
+        const destroy = connect(
+          (req: Express.Request, _res: Express.Response, next: (error?: unknown) => void) =>
+            req.session.destroy(next),
+        );
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me(@Ctx() ctx: Context) {
+            return { sessions: [ctx.session ?? null, (ctx.request as Express.Request).session ?? null] };
+          }
+        }
+        const server = serve({ controllers: [Me], middleware: [sessions(), destroy] });
+        const visit = await door.open(server, '/me');
+        expect(await visit.value()).to.deep.equal({ sessions: [null, null] });
+        expect(visit.headers.getSetCookie()).to.deep.equal([]);
+      });
+
+      it('is followed by another one that middleware makes', async () => {
+        const regenerate = connect(
+          (req: Express.Request, _res: Express.Response, next: (error?: unknown) => void) =>
+            req.session.regenerate((error: unknown) => {
+              Object.assign(req.session, { name: 'ada' });
+              next(error);
+            }),
+        );
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me(@Ctx() ctx: Context) {
+            return { name: heldOf(ctx).name };
+          }
+        }
+        const server = serve({ controllers: [Me], middleware: [sessions(), regenerate] });
+        const visit = await door.open(server, '/me');
+        expect(await visit.value()).to.deep.equal({ name: 'ada' });
+        expect(cookieOf(visit)).to.match(/^connect\.sid=/);
+      });
+    });
+
+    describe('an error without a status', () => {
+      it('has the one that the response was given', async () => {
+        const fails = connect(
+          (_req: Express.Request, res: Express.Response, next: (error: Error) => void) => {
+            res.status(404);
+            next(new Error('kept back'));
+          },
+        );
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me() {}
+        }
+        const visit = await door.open(serve({ controllers: [Me], middleware: [fails] }), '/me');
+        expect(visit.status).to.equal(404);
+      });
+    });
+
+    describe('an error after next()', () => {
+      it('is logged', async () => {
+        const logger = new Recorder();
+        const late = connect(async (_req: unknown, _res: unknown, next: () => void) => {
+          next();
+          await turns(1);
+          throw new Error('too late');
+        });
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me() {
+            return 'me';
+          }
+        }
+        const visit = await door.open(serve({ controllers: [Me], middleware: [late], logger }), '/me');
+        expect(visit.status).to.be.oneOf([200, 101]);
+        await until(() => logger.at('error').length > 0);
+        expect(logger.at('error').map(({ fields }) => String(fields.err))).to.deep.equal(['Error: too late']);
+      });
+    });
+
+    describe('what proxies say', () => {
+      it('is nothing where it is empty', async () => {
+        let host: string | undefined;
+        const reads = connect((req: Express.Request, _res: unknown, next: () => void) => {
+          host = req.hostname;
+          next();
+        });
+        @Controller()
+        class Me {
+          @Everywhere('/me')
+          me() {
+            return 'me';
+          }
+        }
+        const server = serve({ controllers: [Me], middleware: [reads], trustProxy: 'loopback' });
+        await door.open(server, '/me', { 'x-forwarded-host': '' });
+        expect(host).to.match(/^(?:localhost|127\.0\.0\.1)$/);
+      });
+    });
+
     describe('passport', () => {
       /** An application that signs in by name and password, and keeps who it is in the session. */
       function club() {
