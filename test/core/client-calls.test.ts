@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Body, Controller, Rpc, Socket, UseMiddleware, WebSocket, type Context } from 'coequal';
+import { Body, Connection, Controller, Rpc, Socket, UseMiddleware, WebSocket, type Context } from 'coequal';
 import { serve, type TestSocket } from 'coequal/testing';
 import { recorder } from '../support/recorder.js';
 
@@ -132,6 +132,34 @@ describe('the rate of a socket', () => {
   });
 });
 
+describe('the responses to calls of the server', () => {
+  @Controller('/asking')
+  class Asking {
+    @WebSocket('/', { rate: 2 }) async ask(@Socket() socket: Socket) {
+      for (let n = 1; n <= 6; n++) await socket.call('next', [n]);
+      socket.send('done');
+    }
+  }
+
+  const server = serve({ controllers: [Asking], logger: false });
+
+  it('do not count as messages of the rate', async () => {
+    const socket = await server.socket('/asking');
+    for (let n = 1; n <= 6; n++) {
+      const { id } = await socket.json<Request>();
+      socket.send({ jsonrpc: '2.0', id, result: n });
+    }
+    expect(await socket.next()).to.equal('done');
+  });
+
+  it('count where no call waits for them', async () => {
+    const socket = await server.socket('/asking');
+    await socket.json<Request>();
+    for (let n = 1; n <= 6; n++) socket.send({ jsonrpc: '2.0', id: n, result: n });
+    expect((await socket.closed()).code).to.equal(1008);
+  });
+});
+
 describe('socket.call', () => {
   const errors: unknown[] = [];
 
@@ -154,7 +182,18 @@ describe('socket.call', () => {
     }
   }
 
-  const server = serve({ controllers: [Client], logger: false });
+  @Controller('/client/calls')
+  class Both {
+    @WebSocket() open(): void {}
+    @Rpc() async greet(@Connection() socket: Connection) {
+      return `hello ${await (socket as Socket).call<string>('name')}`;
+    }
+    @Rpc() ping() {
+      return 'pong';
+    }
+  }
+
+  const server = serve({ controllers: [Client, Both], logger: false });
 
   const request = async (socket: TestSocket): Promise<Request> => await socket.json<Request>();
 
@@ -176,6 +215,18 @@ describe('socket.call', () => {
     expect(await socket.next()).to.equal(
       'the client answered the call shout with an error: Method not found',
     );
+  });
+
+  it('resolves with a response in a batch of calls, while a call keeps them waiting', async () => {
+    const socket = await server.socket('/client/calls');
+    socket.send({ jsonrpc: '2.0', id: 1, method: 'greet' });
+    const { id } = await request(socket);
+    socket.send([
+      { jsonrpc: '2.0', id, result: 'Ada' },
+      { jsonrpc: '2.0', id: 2, method: 'ping' },
+    ]);
+    expect(await socket.json()).to.have.property('result', 'hello Ada');
+    expect(await socket.json()).to.have.deep.nested.property('[0].result', 'pong');
   });
 
   it('ignores a response with an id that was never sent', async () => {

@@ -27,7 +27,37 @@ describe('socket.raw', () => {
     }
   }
 
-  const server = serve({ controllers: [Raw] });
+  let log: string[] = [];
+  let paused: Socket;
+
+  @Controller()
+  class Pausing {
+    @WebSocket('/raw-pause') pause(@Socket() socket: Socket) {
+      paused = socket;
+      socket.raw.on('message', (data: Buffer) => {
+        log.push(data.toString());
+        socket.raw.send('done');
+      });
+      socket.raw.pause();
+      socket.send('paused');
+    }
+    @Get('/raw-resume') resume() {
+      log.push('resumed');
+      paused.raw.resume();
+    }
+  }
+
+  const server = serve({ controllers: [Raw, Pausing] });
+
+  it('emits nothing while it is paused, from the opening on', async () => {
+    log = [];
+    const socket = await server.socket('/raw-pause');
+    expect(await socket.next()).to.equal('paused');
+    socket.send('early');
+    await server.fetch('/raw-resume');
+    expect(await socket.next()).to.equal('done');
+    expect(log).to.deep.equal(['resumed', 'early']);
+  });
 
   it('emits every message, short or long, text or bytes', async () => {
     const socket = await server.socket('/raw-echo');

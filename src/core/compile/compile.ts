@@ -1,7 +1,7 @@
 import type { Authorize, AuthorizeClass } from '../../live/broadcast/authorization.js';
 import { isDefinition, isDefinitionLike, type ChannelDefinition } from '../../live/broadcast/definition.js';
 import type { Channels } from '../../live/broadcast/channels.js';
-import type { CallContext } from '../exchange/call-context.js';
+import type { CallContext } from '../kinds/call-context.js';
 import { compose, type MiddlewareLike, type Step } from '../routing/middleware.js';
 import { ConfigurationError } from '../base/errors.js';
 import { concludeHttp, httpStep, type Call } from '../kinds/http.js';
@@ -214,6 +214,7 @@ class ControllerCompiler {
         const run = this.#run(name, this.#callReaders(name, method), 'shared');
         const links = this.#methodLinks(name, method);
         const step: Step = (ctx) => {
+          (ctx as CallContext).enter();
           const value = run(ctx, (ctx as CallContext).message);
           const keep = (result: unknown): void => {
             ctx.reached = true;

@@ -101,9 +101,9 @@ function withStatus(error: unknown, status: number): unknown {
 
 /** After the head there are only calls, and each has a request and a response of its own. */
 function standIn(ctx: Context): void {
-  const { locals } = ctx.response as Partial<ExpressResponse>;
+  const { locals } = ctx.responseInUse as Partial<ExpressResponse>;
   const request = Object.create(ctx.request) as ExpressRequest;
-  const response = new CallResponse(request);
+  const response = Object.assign(ctx.response, { req: request });
   ctx.replace(request, response);
   responses.apply(response, ctx);
   if (locals !== undefined) Object.assign((response as unknown as ExpressResponse).locals, locals);

@@ -1,13 +1,15 @@
-import { isResponse } from '../../live/messages/client-calls.js';
+import { Channel } from '../../live/broadcast/channel.js';
+import { isResponse as isCallResponse } from '../../live/messages/client-calls.js';
 import { tooLarge } from '../../live/encoding/frame.js';
-import { json } from '../../live/encoding/message.js';
+import { json, Message } from '../../live/encoding/message.js';
 import type { RawMessage } from '../../live/messages/message-queue.js';
 import type { Socket } from '../../live/messages/socket.js';
 import type { Step } from '../routing/middleware.js';
-import { CallContext } from '../exchange/call-context.js';
+import { CallContext } from './call-context.js';
 import type { Context } from '../exchange/context.js';
 import { InvalidInput } from '../input/convert.js';
 import { HttpError, isA, problem } from '../base/errors.js';
+import { isResponse } from './forwarded.js';
 import { parseJson } from '../input/json.js';
 import { known, whenShown } from '../exchange/shown-error.js';
 import { isThenable } from '../base/promises.js';
@@ -75,15 +77,20 @@ export class Calls {
     }
     if (socket.exceeds(requests.length - 1)) return;
     const answers: string[] = [];
+    const ids: Id[] = [];
     for (const request of requests) {
       const answer = await this.#call(socket, request, true);
-      if (answer !== undefined) answers.push(this.#text(socket, answer));
+      if (answer === undefined) continue;
+      answers.push(this.#text(socket, answer));
+      ids.push(answer.id);
     }
     if (answers.length === 0) return;
     try {
       socket.answer(fitting(socket, `[${answers.join()}]`));
     } catch (error) {
-      this.#send(socket, await errorAnswer(socket.context, null, error));
+      // Each of them waits for an answer of its own.
+      void socket.context.environment.report(error, socket.context);
+      socket.answer(json(ids.map((id) => internalError(socket.context, id))));
     }
   }
 
@@ -91,7 +98,7 @@ export class Calls {
   #call(socket: Socket, request: unknown, inBatch = false): Answer | undefined | Promise<Answer | undefined> {
     if (!isRequest(request)) {
       // Never answered, or two sides could answer one another for ever.
-      if (isResponse(request)) {
+      if (isCallResponse(request)) {
         socket.settle(request);
         return undefined;
       }
@@ -106,12 +113,15 @@ export class Calls {
     }
     const ctx = new CallContext(socket.context, params);
     const succeed = (): Answer | undefined | Promise<Answer | undefined> => {
-      if (!ctx.reached) {
-        const refused = refusalOf(ctx, procedure);
-        if (refused !== undefined) return fail(refused);
+      let result: unknown;
+      try {
+        if (!ctx.reached) admitAnswer(ctx, procedure);
+        result = resultOf(ctx, socket, procedure);
+      } catch (error) {
+        return fail(error);
       }
       ctx.end();
-      return reply({ jsonrpc: '2.0', id: id ?? null, result: ctx.answer ?? null });
+      return reply({ jsonrpc: '2.0', id: id ?? null, result });
     };
     const fail = (error: unknown): Answer | undefined | Promise<Answer | undefined> => {
       ctx.end();
@@ -181,11 +191,51 @@ function internalError(ctx: Context, id: Id): Answer {
   return failure(id, INTERNAL_ERROR, 'Internal error', problem(new HttpError(500), ctx.id));
 }
 
-/** What a call comes to whose middleware did not let it through; undefined where its status says that all is well. */
-function refusalOf({ explicitStatus, answered }: Context, { name }: Procedure): Error | undefined {
-  if (explicitStatus >= 400) return new HttpError(explicitStatus);
-  if (explicitStatus !== 0 || answered) return undefined;
-  return new Error(`the middleware of ${name} neither called next() nor answered`);
+/**
+ * What middleware that did not let a call through has answered, by itself or as Express middleware does.
+ * @throws HttpError for a refusal; Error where it has said nothing
+ */
+function admitAnswer(ctx: CallContext, { name }: Procedure): void {
+  if (!ctx.answered && ctx.response.writableEnded) {
+    ctx.answer = ctx.response.result();
+    return;
+  }
+  const { explicitStatus, answered } = ctx;
+  if (explicitStatus >= 400) throw errorOf(explicitStatus, ctx.answer);
+  if (explicitStatus === 0 && !answered)
+    throw new Error(`the middleware of ${name} neither called next() nor answered`);
+}
+
+/** The error that middleware has sent: a text is its detail, and an object adds its members to the problem. */
+function errorOf(status: number, sent: unknown): HttpError {
+  if (typeof sent === 'string') return new HttpError(status, sent);
+  return new HttpError(status, undefined, { extensions: { ...(sent as object | undefined) } });
+}
+
+/**
+ * What a method has returned, or middleware has sent, as the result of its call. A channel is subscribed, as by every
+ * method on a socket.
+ * @throws Error for what is not one value with a JSON form
+ */
+function resultOf(ctx: Context, socket: Socket, { name }: Procedure): unknown {
+  const { answer } = ctx;
+  if (typeof answer === 'function' || typeof answer === 'symbol')
+    throw new TypeError(`${name} has returned a ${typeof answer}, which has no JSON form`);
+  if (typeof answer !== 'object' || answer === null) return answer ?? null;
+  if (answer instanceof Message) return answer.value ?? null;
+  if (answer instanceof Channel) {
+    answer.subscribe(socket);
+    return null;
+  }
+  if (isResponse(answer))
+    throw new TypeError(`${name} has returned a Response: the result of a call is a value`);
+  const { [Symbol.asyncIterator]: iterate } = answer as Partial<AsyncIterable<unknown>>;
+  if (typeof iterate !== 'function') return answer;
+  // Nobody reads it, and it may hold something since it was made.
+  ctx.environment.pending((async () => (iterate.call(answer) as AsyncIterator<unknown>).return?.())());
+  throw new TypeError(
+    `${name} has returned an iterable: a call has one result. Return a list, or send its values`,
+  );
 }
 
 /** Answers what never becomes a call: its problem is the connection's. */
@@ -212,7 +262,7 @@ export function parseCall(message: RawMessage): unknown {
     // The socket's own method takes texts of all forms.
     return undefined;
   }
-  const isCall = (one: unknown): boolean => isResponse(one) || hasMethod(one);
+  const isCall = (one: unknown): boolean => isCallResponse(one) || hasMethod(one);
   return (Array.isArray(value) ? value.some(isCall) : isCall(value)) ? value : undefined;
 }
 

@@ -149,12 +149,12 @@ export class SocketRoute implements Conversation<Socket> {
     return this.#parsed(message) !== undefined;
   }
 
-  settles(socket: Socket, message: RawMessage): boolean {
+  settles(socket: Socket, message: RawMessage): number | undefined {
     const value = this.#parsed(message);
     const all = Array.isArray(value) ? value : [value];
-    if (!all.every(isResponse)) return false;
-    for (const response of all) socket.settle(response);
-    return true;
+    const responses = all.filter(isResponse);
+    const settled = responses.filter((response) => socket.settle(response)).length;
+    return responses.length === all.length ? settled : undefined;
   }
 
   /** The calls that a message holds: parsed once, by whoever asks first. */

@@ -71,12 +71,13 @@ export class ClientCalls {
     });
   }
 
-  /** Gives a response to whoever waits for it; nobody may wait any more. */
-  settle({ id, result, error }: CallResponse): void {
+  /** Gives a response to the call that waits for it; false if none waits any more. */
+  settle({ id, result, error }: CallResponse): boolean {
     const pending = typeof id === 'string' ? this.#pending.get(id) : undefined;
-    if (pending === undefined) return;
+    if (pending === undefined) return false;
     if (error === undefined) pending.settle(undefined, result);
     else pending.settle(callError(pending.name, error));
+    return true;
   }
 
   /** The socket has closed: nobody answers. */

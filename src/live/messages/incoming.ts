@@ -27,8 +27,8 @@ export interface Conversation<S> {
   readonly rate: number | undefined;
   /** Whether a message is a call, which goes past a loop over the messages. */
   isCall(message: RawMessage): boolean;
-  /** Gives a response of the client to the call that waits for it; false for any other message. */
-  settles(socket: S, message: RawMessage): boolean;
+  /** Gives responses of the client to the calls that wait: how many there were; undefined for any other message. */
+  settles(socket: S, message: RawMessage): number | undefined;
   /** Handles one message; the next one waits until it is done. */
   receive(socket: S, message: RawMessage): unknown;
   /** Turns a message into a value, for those who iterate over the socket. */
@@ -80,9 +80,11 @@ export class Incoming<S extends OpenSocket> {
     if (session instanceof Session) session.touch();
     socket.alive = true;
     this.#unfinished = undefined;
-    if (this.exceeds(1)) return;
     // Whoever waits for a response may be the handler that keeps all other messages waiting.
-    if (socket.callsClient && this.conversation.settles(socket, message)) return;
+    const settled = socket.callsClient ? this.conversation.settles(socket, message) : undefined;
+    // What was asked for is no message too many.
+    if (!settled && this.exceeds(1)) return;
+    if (settled !== undefined) return;
     if (!this.conversation.isCall(message)) this.#messages.push(message);
     else (this.#calls ??= new Inbox(this, 'handler')).push(message);
   }

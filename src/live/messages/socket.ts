@@ -132,8 +132,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /** @internal */
-  settle(response: CallResponse): void {
-    this.#calls?.settle(response);
+  settle(response: CallResponse): boolean {
+    return this.#calls?.settle(response) ?? false;
   }
 
   /** @internal Counts the further calls of a batch as messages; true if they are too many. */

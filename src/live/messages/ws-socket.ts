@@ -101,6 +101,17 @@ export class Peer extends WebSocket {
     });
   }
 
+  /**
+   * Node lets a stream flow again at the end of the turn in which it has lost a `readable` listener, as that of an upgrade
+   * does when it opens: a pause within that turn would be none.
+   */
+  override pause(): void {
+    super.pause();
+    process.nextTick(() => {
+      if (this.isPaused) super.pause();
+    });
+  }
+
   /** A pong is seen in passing: a fourth listener would double the table that each socket has of them. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     if (event === 'pong') this.connection.alive = true;

@@ -104,7 +104,7 @@ export function sessions(options: SessionOptions = {}): Middleware {
     const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
     const session = new Session(keeper, live, {
       get settable() {
-        return !ctx.response.headersSent;
+        return !ctx.headSent;
       },
       set(value) {
         dropCookie(ctx, name);

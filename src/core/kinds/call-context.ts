@@ -1,6 +1,8 @@
-import type { Session } from './session.js';
+import type { Session } from '../exchange/session.js';
 import { layered, type Attributes } from '../base/attributes.js';
-import { Context } from './context.js';
+import { CallResponse } from '../express/call-response.js';
+import { Context } from '../exchange/context.js';
+import { Subscribable } from '../exchange/open-connection.js';
 import type { RegisteredUser } from '../base/registered-types.js';
 
 /**
@@ -14,6 +16,8 @@ export class CallContext extends Context {
   #user: { readonly value: RegisteredUser | undefined } | undefined = undefined;
   #session: { readonly value: unknown } | undefined = undefined;
   #attributes: Attributes | undefined = undefined;
+  #entered = false;
+  #response: CallResponse | undefined = undefined;
 
   constructor(
     connection: Context,
@@ -49,7 +53,30 @@ export class CallContext extends Context {
     return (this.#attributes ??= layered(this.#connection.attributes));
   }
 
+  /** The call's own: fields go nowhere, and what is sent by it is the answer of the middleware. */
+  override get response(): CallResponse {
+    return (this.#response ??= new CallResponse(this.request));
+  }
+
   override get signal(): AbortSignal {
     return this.#connection.signal;
+  }
+
+  /** @internal The middleware has let the call through: what it has sent until then is a message, as before a head. */
+  enter(): void {
+    this.#entered = true;
+    const { answer, answered } = this;
+    this.answered = false;
+    this.answer = undefined;
+    if (answered) super.send(answer);
+  }
+
+  /** Until the method is called, what is sent answers the call; from then on it is a message. */
+  override send(value: unknown): boolean {
+    if (this.#entered || value instanceof Subscribable) return super.send(value);
+    if (this.answered) throw new Error('the call has been answered already: send() takes one result');
+    this.answered = true;
+    this.answer = value;
+    return true;
   }
 }
