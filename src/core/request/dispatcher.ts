@@ -212,7 +212,7 @@ export class Dispatcher {
     const [, scheme = '', authority = '', path = '/'] = url;
     const origin = normalOrigin(`${scheme}://${authority}`);
     if (origin === undefined || origin !== normalOrigin(`${scheme}://${request.headers.host ?? ''}`))
-      throw new HttpError(400, 'The target of the request is not on this host');
+      throw new HttpError(400, 'The target of the request is malformed');
     return path;
   }
 
