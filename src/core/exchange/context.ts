@@ -236,15 +236,16 @@ export class Context {
   }
 
   /**
-   * Does what returning the value does: it is the body of the response, an event, or a message. Before the head is sent, the
-   * value waits for it.
+   * Does what returning the value does: it is the body of the response, an event, or a message. An async iterable is pumped
+   * at the reader's pace, and the connection ends with it. Before the head is sent, the value waits for it.
    *
    * @returns `false` if the reader is behind; see `connection.drained()`
-   * @throws Error if the request has been responded to already; RangeError for a value of more than `limits.value` bytes
+   * @throws Error if the request has been responded to already; RangeError for a value of more than `limits.value` bytes;
+   * Error for a `Response` once a stream has begun, TypeError for one on a socket
    */
   send(value: unknown): boolean {
     if (this.outlet !== undefined) {
-      if (!(value instanceof Subscribable)) return this.outlet.send(value);
+      if (!(value instanceof Subscribable)) return this.outlet.take(value);
       value.subscribe(this.outlet);
       return true;
     }

@@ -1,6 +1,8 @@
 /** What stays open after the head, as the context sees it. */
 export interface OpenConnection {
   send(value: unknown): boolean;
+  /** Does with a value what is done with one that the method returns. */
+  take(value: unknown): boolean;
   expires(date: Date): void;
   /** Gives up before the head was sent. */
   abandon(): void;

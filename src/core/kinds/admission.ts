@@ -46,10 +46,12 @@ export function admitStream(ctx: Context): void {
   const { connections } = ctx.environment;
   const admission = connections.admit(ctx);
   const stream = new StreamedResponse(ctx);
+  const refuse = (): never => {
+    throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() takes one body`);
+  };
   ctx.outlet = {
-    send: () => {
-      throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() takes one body`);
-    },
+    send: refuse,
+    take: refuse,
     expires: (date) => stream.expires(date),
     abandon: () => stream.terminate(),
   };

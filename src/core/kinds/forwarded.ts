@@ -20,11 +20,12 @@ interface ForeignHeaders {
 
 /** Whether a value is a `Response`, whichever package has made it. */
 export function isResponse(value: object): value is ForeignResponse {
-  if (value instanceof Response) return true;
   const { status, headers, arrayBuffer } = value as Partial<Response>;
+  // What most values lack is asked for first: each message passes here.
+  if (typeof arrayBuffer !== 'function') return false;
+  if (value instanceof Response) return true;
   return (
     typeof status === 'number' &&
-    typeof arrayBuffer === 'function' &&
     typeof headers === 'object' &&
     typeof headers?.get === 'function' &&
     typeof headers.forEach === 'function' &&
@@ -123,6 +124,7 @@ export function valuesOf(body: unknown): AsyncIterator<unknown> {
     [Symbol.asyncIterator]?: () => AsyncIterator<unknown>;
   };
   if (typeof getReader === 'function') return readWith((body as ReadableStream).getReader());
+  if (isNodeStream(body) && typeof iterate === 'function') return readFrom(body, iterate.call(body));
   if (typeof iterate === 'function') return iterate.call(body);
   throw new TypeError('the body of a Response is no stream that can be read');
 }
@@ -131,6 +133,19 @@ export function valuesOf(body: unknown): AsyncIterator<unknown> {
 export function isNodeStream(body: unknown): body is Readable {
   const { pipe, destroy, on } = (body ?? {}) as Partial<Readable>;
   return typeof pipe === 'function' && typeof destroy === 'function' && typeof on === 'function';
+}
+
+/** The iterator of a stream of Node's would wait for the next chunk before it lets go. */
+function readFrom(stream: Readable, values: AsyncIterator<unknown>): AsyncIterator<unknown> {
+  // Whoever reads is told of a failure by `next()`.
+  stream.on('error', () => undefined);
+  return {
+    next: () => values.next(),
+    return() {
+      stream.destroy();
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  };
 }
 
 function readWith(reader: ReadableStreamDefaultReader<unknown>): AsyncIterator<unknown> {

@@ -16,6 +16,7 @@ import { pump, tended, untilStuck } from '../base/streams.js';
 import { Response as Answer } from '../node/response.js';
 import { eventStream } from '../../live/encoding/format.js';
 import { json, Message, messageOf } from '../../live/encoding/message.js';
+import { isSource } from './source-queue.js';
 import { whenShown } from '../exchange/shown-error.js';
 import { scopeInUse } from '../routing/scoped-step.js';
 
@@ -31,7 +32,7 @@ export function respond(ctx: Context, value: unknown): void {
   if (value instanceof Readable) return stream(ctx, value[Symbol.asyncIterator](), BYTES_TYPE);
   if (isResponse(value)) return forward(ctx, value);
   if (isBlob(value)) return blob(ctx, value);
-  if (isAsyncIterable(value)) return stream(ctx, value[Symbol.asyncIterator](), undefined);
+  if (isSource(value)) return stream(ctx, valuesOf(value), undefined);
   body(ctx, json(value), JSON_TYPE);
 }
 
@@ -50,10 +51,6 @@ export function respondError(ctx: Context, error: HttpError): void {
   response.statusMessage = '';
   ctx.status = error.status;
   body(ctx, JSON.stringify(problem(error, ctx.id)), 'application/problem+json');
-}
-
-export function isAsyncIterable(value: object): value is AsyncIterable<unknown> {
-  return typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function';
 }
 
 /** What most methods return: nothing else of it needs to be asked. A class's instance may be anything. */
@@ -181,7 +178,7 @@ function failStream(ctx: Context, error: unknown): void | Promise<void> {
 }
 
 /** Whether a stream was destroyed while it was read. */
-function isCut(error: unknown): boolean {
+export function isCut(error: unknown): boolean {
   return isA(Error, error) && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 

@@ -3,7 +3,9 @@ import { Channel } from '../../live/broadcast/channel.js';
 import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
 import { Disconnected, HttpError } from '../base/errors.js';
-import { isAsyncIterable, respond, respondError } from './http-body.js';
+import { valuesOf } from './forwarded.js';
+import { respond, respondError } from './http-body.js';
+import { isSource } from './source-queue.js';
 import { isThenable } from '../base/promises.js';
 
 /** What a method does in an exchange: parameters are read, the method is called, its value comes back. */
@@ -54,10 +56,10 @@ function decide(ctx: Context, value: unknown, status: number | undefined): unkno
   if (value instanceof Channel)
     return value.newest(ctx.environment.limits.buffered).then((kept) => ctx.send(kept));
   // Its values are taken after the head, and still in the asynchronous context that the middleware has made.
-  if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
+  if (isSource(value)) {
     ctx.bind();
     // Nobody reads it any more, and it may hold something since it was made.
-    if (ctx.ended && !(value instanceof Readable)) return value[Symbol.asyncIterator]().return?.();
+    if (ctx.ended && !(value instanceof Readable)) return valuesOf(value).return?.();
   }
   ctx.send(value);
   return undefined;

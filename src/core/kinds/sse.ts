@@ -6,9 +6,9 @@ import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
 import { Disconnected, isAbort } from '../base/errors.js';
 import { concludeRefusal, type Call } from './http.js';
-import { pump, untilStuck } from '../base/streams.js';
-import { isResponse } from './forwarded.js';
-import { isAsyncIterable, respond } from './http-body.js';
+import { isResponse, valuesOf } from './forwarded.js';
+import { isCut, respond } from './http-body.js';
+import { isSource, SourceQueue } from './source-queue.js';
 import { isThenable } from '../base/promises.js';
 
 /** Milliseconds for which a stream's head waits for the first event: a failure before it is still an answer. */
@@ -28,7 +28,12 @@ export function sseStep(call: Call, status: number | undefined, guard: Step): St
     if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
     const stream = new EventStream(ctx);
     ctx.outlet = stream;
-    if (ctx.answered) ctx.send(ctx.answer);
+    stream.taker = (value) => take(ctx, stream, value);
+    if (ctx.answered) {
+      const { answer } = ctx;
+      ctx.answer = undefined;
+      ctx.send(answer);
+    }
     const value = call(ctx);
     return isThenable(value)
       ? Promise.resolve(value).then((later) => begin(ctx, stream, later))
@@ -41,11 +46,13 @@ export function concludeSse(ctx: Context): void | Promise<void> {
   const stream = ctx.outlet;
   if (!(stream instanceof EventStream)) return concludeRefusal(ctx);
   if (ctx.explicitStatus === 204 || ctx.explicitStatus === 304) return respondInstead(ctx, stream, undefined);
+  stream.decided = true;
   return admit(ctx, (admission) => {
     stream.open();
     ctx.environment.connections.add(stream, admission);
     const { answer } = ctx;
-    if (answer instanceof Begun) ctx.bound?.runInAsyncScope(() => run(ctx, stream, answer));
+    if (answer instanceof SourceQueue && answer.idle)
+      ctx.bound?.runInAsyncScope(() => run(ctx, stream, answer));
   });
 }
 
@@ -100,36 +107,74 @@ class Begun implements AsyncIterator<unknown> {
   }
 }
 
+/** What the method has returned. A source is asked for its first value before the head. */
 function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
-  if (value === undefined) return undefined;
-  if (value instanceof Channel) {
-    value.subscribe(stream);
-    return undefined;
+  if (value === undefined) return ctx.answer instanceof SourceQueue ? ctx.answer.begun : undefined;
+  if (ctx.outlet !== stream) {
+    discardSource(value);
+    throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() has taken a Response`);
   }
-  if (typeof value !== 'object' || value === null || !isAsyncIterable(value)) {
-    if (typeof value === 'object' && value !== null && isResponse(value)) respondInstead(ctx, stream, value);
-    else stream.send(value);
-    return undefined;
-  }
-  // What the source does later, it does in the asynchronous context of the middleware.
-  ctx.bind();
-  const source = new Begun(value[Symbol.asyncIterator]());
-  ctx.answer = source;
-  // Where middleware fails after all, or the client leaves, nobody pumps: the source is told all the same.
-  ctx.defer(() => source.cancel());
-  return source.settled();
+  take(ctx, stream, value);
+  return ctx.answer instanceof SourceQueue ? ctx.answer.begun : undefined;
 }
 
-/** Pumps at the reader's pace; the stream ends with its source. */
-function run(ctx: Context, stream: EventStream, source: Begun): void {
-  const emit = (value: unknown): unknown => (stream.send(value) ? undefined : stream.drained());
-  const work = pump(source, emit, ctx.signal).then(
+/** Does what the value says, returned or sent. False says that the reader is behind. */
+function take(ctx: Context, stream: EventStream, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return stream.send(value);
+  if (value instanceof Channel) {
+    value.subscribe(stream);
+    return true;
+  }
+  if (isResponse(value)) {
+    if (stream.decided) {
+      throw new Error(
+        `${ctx.method} ${ctx.path} has begun its event stream already: send or return a Response before that`,
+      );
+    }
+    respondInstead(ctx, stream, value);
+    return true;
+  }
+  if (!isSource(value)) return stream.send(value);
+  if (stream.closed !== undefined) {
+    discardSource(value);
+    return false;
+  }
+  const known = ctx.answer instanceof SourceQueue ? ctx.answer : undefined;
+  const queue = known ?? beginSource(ctx, stream, value);
+  if (known !== undefined) known.add(valuesOf(value));
+  ctx.answer = queue;
+  if (ctx.headSent && queue.idle) run(ctx, stream, queue);
+  return !stream.behind;
+}
+
+/** Asks a source for its first value: a failure before the head is still an answer. */
+function beginSource(ctx: Context, stream: EventStream, value: object): SourceQueue {
+  // What the source does later, it does in the asynchronous context of the middleware.
+  ctx.bind();
+  const queue = new SourceQueue(ctx, stream);
+  const source = new Begun(valuesOf(value));
+  queue.add(source);
+  queue.begun = source.settled();
+  // Once the head is out nobody waits for it: the pump is told, too.
+  queue.begun.catch(() => undefined);
+  // Where middleware fails after all, or the client leaves, nobody pumps: the sources are told all the same.
+  ctx.defer(() => queue.cancel());
+  return queue;
+}
+
+function discardSource(value: unknown): void {
+  if (isSource(value)) new Begun(valuesOf(value)).cancel();
+}
+
+/** Pumps at the reader's pace; the stream ends with the last of its sources. */
+function run(ctx: Context, stream: EventStream, sources: SourceQueue): void {
+  void sources.run().then(
     () => stream.complete(),
     (error: unknown) => {
       // A source that was aborted because the client has left did as it was told.
-      if (!(stream.closed !== undefined && isAbort(error))) void ctx.environment.report(error, ctx);
+      const told = stream.closed !== undefined && (isAbort(error) || isCut(error));
+      if (!told) void ctx.environment.report(error, ctx);
       stream.terminate();
     },
   );
-  ctx.environment.pending(untilStuck(work, ctx.signal));
 }

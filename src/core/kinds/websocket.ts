@@ -13,9 +13,10 @@ import { readAll } from '../parameters/invoke.js';
 import { parseJson } from '../input/json.js';
 import type { Reader, WebSocketOptions } from '../routing/metadata.js';
 import { checkOrigin, type OriginRule } from '../routing/origins.js';
-import { pump, untilStuck } from '../base/streams.js';
 import { isBytes, type BoundParameter } from '../parameters/readers.js';
-import { isAsyncIterable } from './http-body.js';
+import { isResponse as isHttpResponse, valuesOf } from './forwarded.js';
+import { isCut } from './http-body.js';
+import { isSource, SourceQueue } from './source-queue.js';
 import { parseCall, type Calls } from './rpc.js';
 import { known, whenShown } from '../exchange/shown-error.js';
 import { isThenable } from '../base/promises.js';
@@ -117,7 +118,7 @@ export class SocketRoute implements Conversation<Socket> {
   #start(ctx: Context, socket: Socket): void {
     socket.open();
     try {
-      if (ctx.answered) ctx.send(ctx.answer);
+      if (ctx.answered) this.take(socket, ctx.answer);
     } catch (error) {
       // The opening has failed, and the method is not run.
       return this.#fail(socket, error);
@@ -175,8 +176,9 @@ export class SocketRoute implements Conversation<Socket> {
         ? traced(messageTracing, socket.context, this.method.name, () => this.#handle(socket, message))
         : this.#handle(socket, message);
       if (!isThenable(value)) {
-        if (value !== undefined) deliver(socket, value);
-        return undefined;
+        if (value === undefined) return undefined;
+        this.take(socket, value);
+        return socket.sources?.done;
       }
       return Promise.resolve(value).then(
         (later) => this.#reply(socket, later),
@@ -227,8 +229,9 @@ export class SocketRoute implements Conversation<Socket> {
   #reply(socket: Socket, value: unknown): void | Promise<void> {
     if (value === undefined) return undefined;
     try {
-      deliver(socket, value);
-      return undefined;
+      this.take(socket, value);
+      // The next message waits for a reply of many parts.
+      return socket.sources?.done;
     } catch (error) {
       return this.refuse(socket, error);
     }
@@ -241,31 +244,56 @@ export class SocketRoute implements Conversation<Socket> {
       else socket.listen();
     }
     if (value === undefined) return;
-    if (value instanceof Channel) {
+    if (value instanceof Channel || isSource(value)) {
       try {
-        value.subscribe(socket);
+        this.take(socket, value);
       } catch (error) {
         this.#fail(socket, error);
       }
-      return;
-    }
-    if (typeof value === 'object' && value !== null && isAsyncIterable(value)) {
-      // Where the client has left already the source is told so: it may hold something since it was made.
-      this.#pump(socket, value);
       return;
     }
     if (socket.closed !== undefined) return;
     void this.#reply(socket, value);
   }
 
-  #pump(socket: Socket, values: AsyncIterable<unknown>): void {
-    const { context } = socket;
-    const emit = (value: unknown): unknown => (socket.send(value) ? undefined : socket.drained());
-    const work = pump(values[Symbol.asyncIterator](), emit, context.signal).then(
-      () => socket.close(),
-      (error: unknown) => this.#fail(socket, error),
+  /** Does what the value says, returned or sent. False says that the reader is behind. */
+  take(socket: Socket, value: unknown): boolean {
+    if (typeof value !== 'object' || value === null) return socket.send(value);
+    if (value instanceof Channel) {
+      value.subscribe(socket);
+      return true;
+    }
+    if (isSource(value)) {
+      // Where the client has left already the source is told so: it may hold something since it was made.
+      this.#pump(socket, valuesOf(value));
+      return !socket.behind;
+    }
+    if (isHttpResponse(value)) {
+      throw new TypeError(
+        `${this.method.name} is a socket, which cannot send a Response: send its body, or refuse in middleware before the 101`,
+      );
+    }
+    return socket.send(value);
+  }
+
+  /** The sources of one socket are sent one after the other. Of replies the socket outlives the last, else it ends with it. */
+  #pump(socket: Socket, source: AsyncIterator<unknown>): void {
+    if (socket.sources !== undefined) return socket.sources.queue.add(source);
+    const queue = new SourceQueue(socket.context, socket);
+    queue.add(source);
+    const done = queue.run().then(
+      () => {
+        socket.sources = undefined;
+        if (!this.#perMessage) socket.close();
+      },
+      (error: unknown) => {
+        socket.sources = undefined;
+        // The client has left, and the source was told so: that it stopped is no failure.
+        if (socket.closed !== undefined && (isCut(error) || isAbort(error))) return undefined;
+        return this.#perMessage ? this.refuse(socket, error) : this.#fail(socket, error);
+      },
     );
-    context.environment.pending(untilStuck(work, context.signal));
+    socket.sources = { queue, done };
   }
 
   #fail(socket: Socket, error: unknown): void {
@@ -287,11 +315,6 @@ export class SocketRoute implements Conversation<Socket> {
       throw new HttpError(400, 'The message cannot be decoded', { cause });
     }
   }
-}
-
-function deliver(socket: Socket, value: unknown): void {
-  if (value instanceof Channel) value.subscribe(socket);
-  else socket.send(value);
 }
 
 function nothing(): undefined {

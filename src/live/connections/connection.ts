@@ -272,13 +272,15 @@ export abstract class Connection {
     // The head waits for the method: who awaited the reader there would wait for itself.
     if (this.closed !== undefined || !this.#ready) return READY;
     this.flush();
-    if (!this.behind) return READY;
+    // Whoever has more for it, and nothing else to wait for, waits until it is closed: what is sent meanwhile is dropped.
+    const isLeaving = this.farewell !== undefined;
+    if (!this.behind && !isLeaving) return READY;
     return new Promise((resolve) => {
       const done = (): void => {
         this.unfollow(waiter);
         resolve();
       };
-      const waiter: Follower = { drained: done, closed: done };
+      const waiter: Follower = isLeaving ? { closed: done } : { drained: done, closed: done };
       this.follow(waiter);
       this.notify();
     });

@@ -33,6 +33,8 @@ export interface Conversation<S> {
   receive(socket: S, message: RawMessage): unknown;
   /** Turns a message into a value, for those who iterate over the socket. */
   decode(message: RawMessage): unknown;
+  /** Does with a value what is done with one that the method returns. */
+  take(socket: S, value: unknown): boolean;
   /** Answers a message that could not be handled. */
   refuse(socket: S, error: unknown): unknown;
 }

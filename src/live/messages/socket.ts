@@ -35,6 +35,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   #taking: Taking = 'held';
   /** Made with the first call to the client. */
   #calls: ClientCalls | undefined = undefined;
+  /** @internal The sources that it is being sent. */
+  sources: { queue: { add(source: AsyncIterator<unknown>): void }; done: Promise<void> } | undefined =
+    undefined;
   readonly #conversation: Conversation<Socket>;
   readonly #compressed: boolean;
   #afterSent: (() => void) | undefined = undefined;
@@ -119,6 +122,11 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     if (this.over) return Promise.reject(new Error(`the call ${name} was not sent: the socket has closed`));
     const calls = (this.#calls ??= new ClientCalls());
     return calls.call((request) => this.answer(json(request)), name, params, options) as Promise<T>;
+  }
+
+  /** @internal */
+  take(value: unknown): boolean {
+    return this.#conversation.take(this as Socket, value);
   }
 
   /** @internal Whether a call to the client has been made: its responses are no messages. */
