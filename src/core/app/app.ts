@@ -105,21 +105,19 @@ export class App {
     this.container.registerInstance(App, this);
     prepare?.(this.container);
     const { logger, limits, timeouts } = this.#environment;
-    const application = (options.middleware ?? []).map((one) =>
+    const middleware = (options.middleware ?? []).map((one) =>
       linkOf(one, 'the application', this.#injection),
     );
-    this.#routes = options.controllers.flatMap((controller) =>
-      compileController(
-        controller,
-        application,
-        this.#injection,
-        this.#environment.channels,
-        logger,
-        options.validator,
-      ),
-    );
+    const compilation = {
+      middleware,
+      injection: this.#injection,
+      channels: this.#environment.channels,
+      logger,
+      validator: options.validator,
+    };
+    this.#routes = options.controllers.flatMap((controller) => compileController(controller, compilation));
     audit(this.#routes);
-    this.#dispatcher = new Dispatcher(this.#routes, application, this.#environment, health);
+    this.#dispatcher = new Dispatcher(this.#routes, middleware, this.#environment, health);
     // Node's declarations do not know `shouldUpgradeCallback` yet.
     const settings: ServerOptions<typeof Request, typeof Response> & {
       shouldUpgradeCallback: Upgrader['takes'];

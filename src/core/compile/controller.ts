@@ -1,0 +1,94 @@
+import type { Channels } from '../../live/broadcast/channels.js';
+import { ConfigurationError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { Scope, type Class, type Injection, type Provider } from '../injection/injection.js';
+import { SUCCESS } from '../injection/scope.js';
+import type { Run } from '../kinds/websocket.js';
+import { invoker } from '../parameters/invoke.js';
+import type { Validator } from '../parameters/validator.js';
+import type { ControllerMetadata, MethodMetadata, Reader } from '../routing/metadata.js';
+import { linkOf, type ScopedLink } from '../routing/resolve-middleware.js';
+import { concluding, endLate, scopeOf } from '../routing/scoped-step.js';
+
+/** What every controller of an application is compiled with. */
+export interface Compilation {
+  /** The middleware of the application, outermost first. */
+  readonly middleware: readonly ScopedLink[];
+  readonly injection: Injection;
+  readonly channels: Channels;
+  readonly logger: Logger;
+  readonly validator: Validator | undefined;
+}
+
+/** Which scope a method runs in: that of its request or call, or a new one per connection or per message. */
+export type Lifetime = 'shared' | 'connection' | 'message';
+
+/** A controller class with its resolved middleware, and the ways to run its methods. */
+export class Controller {
+  readonly provider: Provider<object>;
+  readonly links: readonly ScopedLink[];
+
+  constructor(
+    readonly target: Class,
+    readonly metadata: ControllerMetadata,
+    readonly compilation: Compilation,
+  ) {
+    const { injection } = compilation;
+    this.provider = injection.provider(target, 'the application');
+    this.links = metadata.middleware.map((one) => linkOf(one, target.name, injection));
+  }
+
+  /** `RoomController.show`, as errors and logs name a method. */
+  nameOf(method: string): string {
+    return `${this.target.name}.${method}`;
+  }
+
+  get isScoped(): boolean {
+    return this.provider.scoped.length > 0;
+  }
+
+  methodLinks(name: string, { middleware }: MethodMetadata): readonly ScopedLink[] {
+    return middleware.map((one) => linkOf(one, this.nameOf(name), this.compilation.injection));
+  }
+
+  /** Makes the function that reads a method's parameters and calls it on an instance of the given lifetime. */
+  run(name: string, readers: readonly Reader[], lifetime: Lifetime): Run {
+    const method = (this.target.prototype as Record<string, () => unknown>)[name];
+    if (typeof method !== 'function') {
+      throw new ConfigurationError(
+        `${this.nameOf(name)} is not a method: routes are methods, not accessors, nor properties that hold a function`,
+      );
+    }
+    const invoke = invoker(method, readers);
+    const { provider } = this;
+    const { instance } = provider;
+    if (instance !== undefined) return (ctx, message) => invoke(instance, ctx, message);
+    if (lifetime === 'shared') return (ctx, message) => invoke(provider.resolve(scopeOf(ctx)), ctx, message);
+    const { logger } = this.compilation;
+    const perMessage: Run = (ctx, message) => {
+      const own = new Scope(ctx);
+      return concluding(
+        () => invoke(provider.resolve(own), ctx, message),
+        (outcome) => own.dispose(logger, outcome),
+      );
+    };
+    if (lifetime === 'message') return perMessage;
+    return (ctx, message) => {
+      // If the client has left already, deferred work runs at once: it would end the scope before its use.
+      if (ctx.ended) return perMessage(ctx, message);
+      const own = new Scope(ctx);
+      return concluding(
+        () => {
+          let controller: object;
+          try {
+            controller = provider.resolve(own);
+          } finally {
+            if (own.holds) ctx.defer(() => endLate(own, logger, SUCCESS));
+          }
+          return invoke(controller, ctx, message);
+        },
+        ({ ok, error }) => (ok ? undefined : own.fail(error)),
+      );
+    };
+  }
+}
