@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { Controller, Get, Sse, type Logger } from 'coequal';
-import { careful, consoleLogger } from '../../src/core/base/logger.js';
+import { guardLogger, consoleLogger } from '../../src/core/base/logger.js';
 import { servers } from '../support/doors.js';
 
 const FORGED = 'x\r\nerror: forged\u001b[2J\u0007\u009b31m\u2028\u202eend\u0000';
@@ -56,7 +56,7 @@ describe('the log', () => {
   it('gives loggers of the application no control characters in messages and fields', () => {
     const given: unknown[] = [];
     const note = (fields: object, message: string): void => void given.push({ ...fields, message });
-    const logger = careful({ info: note, warn: note, error: note } as Logger);
+    const logger = guardLogger({ info: note, warn: note, error: note } as Logger);
     logger.info({ reason: FORGED, code: 1 }, FORGED);
     const [one] = given as { reason: string; message: string; code: number }[];
     expect(one?.reason).not.to.match(CONTROL);

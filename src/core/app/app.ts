@@ -17,7 +17,7 @@ import { explain } from '../compile/routes.js';
 import { Injection } from '../injection/injection.js';
 import { linkOf } from '../routing/resolve-middleware.js';
 import { checkCloseOptions, checkListenOptions, checkOptions, type AppOptions } from './options.js';
-import { ownProcess } from './process-signals.js';
+import { processSignals } from './process-signals.js';
 import { Request } from '../node/request.js';
 import { responseClass, type Response } from '../node/response.js';
 import { UnreadResponses } from '../request/unread-responses.js';
@@ -86,7 +86,7 @@ export class App {
   #onClose: (() => unknown)[] | undefined = [];
   #starting: Promise<unknown> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
-  #disown: (() => void) | undefined = undefined;
+  #ignoreSignals: (() => void) | undefined = undefined;
 
   /** @internal */
   constructor(options: AppOptions, prepare?: (container: DependencyContainer) => void) {
@@ -194,7 +194,7 @@ export class App {
     if (this.#isClosing()) throw new Error('the application has been closed');
     if (signals) {
       const owner = { close: () => this.close(), isClosing: () => this.#isClosing() };
-      this.#disown = ownProcess(owner, this.#environment.logger);
+      this.#ignoreSignals = processSignals(owner, this.#environment.logger);
     }
     const { port: taken, family, address } = this.server.address() as AddressInfo;
     const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(address)
@@ -266,7 +266,7 @@ export class App {
     connections.drain();
     // A server that is about to listen cannot be closed yet; one that fails to need not be.
     await this.#starting?.catch(() => undefined);
-    const rest = await closeWithin(grace, {
+    const gracePeriod = await closeWithin(grace, {
       server,
       sockets: this.#sockets,
       connections,
@@ -282,10 +282,10 @@ export class App {
     handshakes.stop();
     const works = this.#onClose?.reverse() ?? [];
     this.#onClose = undefined;
-    for (const work of works) await rest.end('work registered with onClose()', work);
-    await rest.end('closing the broker', () => broker.close());
-    await rest.end('disposing the container', () => this.#injection.dispose(logger));
-    this.#disown?.();
+    for (const work of works) await gracePeriod.end('work registered with onClose()', work);
+    await gracePeriod.end('closing the broker', () => broker.close());
+    await gracePeriod.end('disposing the container', () => this.#injection.dispose(logger));
+    this.#ignoreSignals?.();
   }
 
   #isClosing(): boolean {

@@ -6,15 +6,15 @@ import { LocalBroker } from '../../live/broadcast/local-broker.js';
 import { idText } from '../../live/connections/user-id.js';
 import type { Context } from '../exchange/context.js';
 import { Counters, type Environment } from '../exchange/environment.js';
-import { isA, LimitReached, type HttpError } from '../base/errors.js';
-import { careful, consoleLogger, silentLogger, type Logger } from '../base/logger.js';
+import { safeInstanceof, LimitReached, type HttpError } from '../base/errors.js';
+import { guardLogger, consoleLogger, silentLogger, type Logger } from '../base/logger.js';
 import { LIMITS, TIMEOUTS } from '../exchange/limits.js';
 import type { AppOptions } from './options.js';
 import { originRule } from '../routing/origins.js';
 import { origination } from './trust-proxy.js';
 import type { KeepAlive } from '../node/response.js';
 import { ShedLoad } from '../base/shed-load.js';
-import { mapped, visible, type OnError } from '../exchange/shown-error.js';
+import { applyOnError, toHttpError, type OnError } from '../exchange/shown-error.js';
 
 /** Makes what all exchanges of an application share. */
 export function createEnvironment(
@@ -24,7 +24,7 @@ export function createEnvironment(
   server: () => KeepAlive,
 ): Environment {
   const { origins = 'same-origin', trustProxy, userId, broker } = options;
-  const logger = options.logger === false ? silentLogger : careful(options.logger ?? consoleLogger);
+  const logger = options.logger === false ? silentLogger : guardLogger(options.logger ?? consoleLogger);
   const limits = { ...LIMITS, ...options.limits };
   const carrier = broker ?? new LocalBroker(Date.now, limits.history);
   const shed = new ShedLoad(logger);
@@ -66,14 +66,14 @@ function report(
   hooks: readonly (OnError | undefined)[],
 ): HttpError | Promise<HttpError> {
   const log = (other: HttpError | undefined): HttpError =>
-    logged(error, other ?? visible(error), ctx, logger, shed);
-  const result = mapped(hooks, error, ctx);
+    logged(error, other ?? toHttpError(error), ctx, logger, shed);
+  const result = applyOnError(hooks, error, ctx);
   return result instanceof Promise ? result.then(log) : log(result);
 }
 
 /** Logs an error that is the server's own, and counts what its limits have refused. */
 function logged(error: unknown, shown: HttpError, ctx: Context, logger: Logger, shed: ShedLoad): HttpError {
-  if (isA(LimitReached, error)) shed.refused(error.status, error.message);
+  if (safeInstanceof(LimitReached, error)) shed.refused(error.status, error.message);
   else if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {

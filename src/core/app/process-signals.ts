@@ -12,7 +12,7 @@ export interface Owner {
  * Node: it is logged, what is in flight is answered, and the process ends with 1. A promise that failed and that nobody
  * awaits leaves nothing undefined: it is logged.
  */
-export function ownProcess({ close, isClosing }: Owner, logger: Logger): () => void {
+export function processSignals({ close, isClosing }: Owner, logger: Logger): () => void {
   let status = 0;
   const end = (): void => {
     close().then(

@@ -26,9 +26,9 @@ export interface Closing {
 }
 
 /** Ends what is open: told first, waited for as long as the grace lasts, and then cut. Gives what is left of the grace. */
-export async function closeWithin(grace: number, closing: Closing): Promise<Rest> {
+export async function closeWithin(grace: number, closing: Closing): Promise<GracePeriod> {
   const { server, sockets, connections, inFlight, handshakes, pending, logger } = closing;
-  const rest = new Rest(grace, logger);
+  const gracePeriod = new GracePeriod(grace, logger);
   const over = new AbortController();
   wait(grace, undefined, { signal: over.signal }).then(
     () => {
@@ -57,13 +57,13 @@ export async function closeWithin(grace: number, closing: Closing): Promise<Rest
   await turn();
   await turn();
   over.abort();
-  if (!(await rest.holds(settled(pending))))
+  if (!(await gracePeriod.holds(settled(pending))))
     logger.warn({ works: pending.size }, 'deferred work was given up');
-  return rest;
+  return gracePeriod;
 }
 
 /** What is left of a grace. */
-export class Rest {
+export class GracePeriod {
   readonly #over: number;
 
   constructor(

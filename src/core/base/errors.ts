@@ -81,7 +81,7 @@ export class Disconnected extends Error {
 }
 
 /** Whether what was thrown is of a class. A proxy may throw when it is asked: then it is of none. */
-export function isA<T>(type: abstract new (...args: never[]) => T, thrown: unknown): thrown is T {
+export function safeInstanceof<T>(type: abstract new (...args: never[]) => T, thrown: unknown): thrown is T {
   try {
     return thrown instanceof type;
   } catch {

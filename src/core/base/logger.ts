@@ -26,7 +26,7 @@ export const silentLogger: Logger = { info() {}, warn() {}, error() {} };
  * A logger whose failure is no failure of what it tells of: standard error has the line instead. It is given no control
  * characters in messages and fields, whoever made them: loggers that write lines of text would write those as well.
  */
-export function careful(logger: Logger): Logger {
+export function guardLogger(logger: Logger): Logger {
   const guarded = (level: keyof Logger) => (given: object, text: string) => {
     const [fields, message] = [escapeFields(given), escapeControls(text)];
     const failed = (err: unknown): void => {

@@ -66,7 +66,10 @@ export function untilStuck(work: Promise<unknown>, signal: AbortSignal): Promise
  * A stream that an exchange has taken for its answer ends with the exchange, read or not, and what fails in it while
  * nobody reads is no exception of the process: the exchange sees it when it reads.
  */
-export function tended<T extends Readable>(exchange: { defer(work: () => unknown): void }, stream: T): T {
+export function attachStream<T extends Readable>(
+  exchange: { defer(work: () => unknown): void },
+  stream: T,
+): T {
   stream.on('error', ignore);
   // Its iterator would wait for the next chunk before it lets go, and lets go of nothing that was not begun.
   exchange.defer(() => void stream.destroy());

@@ -9,7 +9,7 @@ import { runAll } from '../base/promises.js';
 import type { Environment } from './environment.js';
 import { readQuery, type Query } from '../node/query.js';
 import type { RegisteredUser } from '../base/registered-types.js';
-import { tended } from '../base/streams.js';
+import { attachStream } from '../base/streams.js';
 import type { Session } from './session.js';
 import { parseTraceParent, type TraceParent } from './trace-parent.js';
 import { responseOn } from '../node/upgrade-response.js';
@@ -253,7 +253,7 @@ export class Context {
       throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
     }
     this.answered = true;
-    this.answer = value instanceof Readable ? tended(this, value) : value;
+    this.answer = value instanceof Readable ? attachStream(this, value) : value;
     return true;
   }
 

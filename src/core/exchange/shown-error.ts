@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Context } from './context.js';
-import { HttpError, isA } from '../base/errors.js';
+import { HttpError, safeInstanceof } from '../base/errors.js';
 import { isThenable } from '../base/promises.js';
 
 declare module './environment.js' {
@@ -17,7 +17,7 @@ declare module './environment.js' {
 export type OnError = (error: unknown, ctx: Context) => unknown;
 
 /** The error as the client may see it: one that says its status keeps it, all others are a bare 500. */
-export function visible(error: unknown): HttpError {
+export function toHttpError(error: unknown): HttpError {
   return known(error) ?? new HttpError(500, undefined, { cause: error });
 }
 
@@ -26,7 +26,7 @@ export function visible(error: unknown): HttpError {
  * and express-jwt share: `status` or `statusCode`, `headers`, and `expose`, without which its message is not shown.
  */
 export function known(error: unknown): HttpError | undefined {
-  if (isA(HttpError, error)) return error;
+  if (safeInstanceof(HttpError, error)) return error;
   if (typeof error !== 'object' || error === null) return undefined;
   try {
     const { status, statusCode, expose, message, headers } = error as Record<string, unknown>;
@@ -44,19 +44,19 @@ export function known(error: unknown): HttpError | undefined {
  * What `onError` makes of an error, of several the first that maps it; later where one of them is asynchronous.
  * That one fails itself is logged, and the error is what it was.
  */
-export function mapped(
+export function applyOnError(
   hooks: readonly (OnError | undefined)[],
   error: unknown,
   ctx: Context,
 ): HttpError | undefined | Promise<HttpError | undefined> {
   const [hook, ...others] = hooks;
   if (hooks.length === 0) return undefined;
-  if (hook === undefined) return mapped(others, error, ctx);
-  const next = (result: unknown): ReturnType<typeof mapped> =>
-    isA(HttpError, result) ? result : mapped(others, error, ctx);
-  const fail = (err: unknown): ReturnType<typeof mapped> => {
+  if (hook === undefined) return applyOnError(others, error, ctx);
+  const next = (result: unknown): ReturnType<typeof applyOnError> =>
+    safeInstanceof(HttpError, result) ? result : applyOnError(others, error, ctx);
+  const fail = (err: unknown): ReturnType<typeof applyOnError> => {
     ctx.environment.logger.error({ err, requestId: ctx.id }, 'onError failed');
-    return mapped(others, error, ctx);
+    return applyOnError(others, error, ctx);
   };
   try {
     const result = hook(error, ctx);

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { admitStream } from './admission.js';
 import { bytesOf, isBlob } from '../base/bytes.js';
 import type { Context } from '../exchange/context.js';
-import { isA, isAbort, problem, type HttpError } from '../base/errors.js';
+import { safeInstanceof, isAbort, problem, type HttpError } from '../base/errors.js';
 import {
   copyFields,
   decodedOrNot,
@@ -12,7 +12,7 @@ import {
   valuesOf,
   type ForeignResponse,
 } from './forwarded.js';
-import { pump, tended, untilStuck } from '../base/streams.js';
+import { pump, attachStream, untilStuck } from '../base/streams.js';
 import { Response as Answer } from '../node/response.js';
 import { eventStream } from '../../live/encoding/format.js';
 import { json, Message, messageOf } from '../../live/encoding/message.js';
@@ -179,7 +179,9 @@ function failStream(ctx: Context, error: unknown): void | Promise<void> {
 
 /** Whether a stream was destroyed while it was read. */
 export function isCut(error: unknown): boolean {
-  return isA(Error, error) && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
+  return (
+    safeInstanceof(Error, error) && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+  );
 }
 
 function typeOf(item: unknown): string {
@@ -208,7 +210,7 @@ function forward(ctx: Context, answer: ForeignResponse): void {
   if (content === null || content === undefined) return empty(ctx, true);
   const whole = typeof content === 'string' ? content : bytesOf(content);
   if (whole !== undefined) return body(ctx, whole, typeof whole === 'string' ? TEXT_TYPE : BYTES_TYPE);
-  if (isNodeStream(content)) tended(ctx, content);
+  if (isNodeStream(content)) attachStream(ctx, content);
   stream(ctx, decodedOrNot(ctx.response, valuesOf(content)), undefined);
 }
 

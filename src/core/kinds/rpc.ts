@@ -8,7 +8,7 @@ import type { Step } from '../routing/middleware.js';
 import { CallContext } from './call-context.js';
 import type { Context } from '../exchange/context.js';
 import { InvalidInput } from '../input/convert.js';
-import { HttpError, isA, problem } from '../base/errors.js';
+import { HttpError, safeInstanceof, problem } from '../base/errors.js';
 import { isResponse } from './forwarded.js';
 import { parseJson } from '../input/json.js';
 import { known, whenShown } from '../exchange/shown-error.js';
@@ -180,7 +180,7 @@ function fitting(socket: Socket, text: string): string {
 function errorAnswer(ctx: Context, id: Id, error: unknown): Answer | Promise<Answer> {
   return whenShown(ctx.environment.report(error, ctx), (shown) => {
     const data = problem(shown, ctx.id);
-    if (isA(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
+    if (safeInstanceof(InvalidInput, error)) return failure(id, INVALID_PARAMS, shown.message, data);
     // An error that nobody knows is no status 500 that was meant.
     if (known(error) === undefined && shown.status === 500) return internalError(ctx, id);
     return failure(id, SERVER_ERROR, shown.message, data);

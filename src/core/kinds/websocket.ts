@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { Channel } from '../../live/broadcast/channel.js';
-import { closeCode, closeReason, HttpError, isA, isAbort, problem } from '../base/errors.js';
+import { closeCode, closeReason, HttpError, safeInstanceof, isAbort, problem } from '../base/errors.js';
 import { isResponse } from '../../live/messages/client-calls.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../../live/encoding/format.js';
 import type { RawMessage } from '../../live/messages/message-queue.js';
@@ -218,7 +218,7 @@ export class SocketRoute implements Conversation<Socket> {
   /** Answers a message that failed by the problem; the socket stays open. */
   refuse(socket: Socket, error: unknown): void | Promise<void> {
     const { context } = socket;
-    if (isA(Unacceptable, error)) {
+    if (safeInstanceof(Unacceptable, error)) {
       socket.giveUp(error.code, error.message);
       return;
     }

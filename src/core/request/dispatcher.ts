@@ -5,7 +5,7 @@ import { canonicalPath, spellCanonically } from '../routing/canonical-path.js';
 import type { CompiledRoute } from '../compile/compile.js';
 import { Context } from '../exchange/context.js';
 import type { Environment } from '../exchange/environment.js';
-import { Disconnected, HttpError, isA, isAbort, LimitReached } from '../base/errors.js';
+import { Disconnected, HttpError, safeInstanceof, isAbort, LimitReached } from '../base/errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from '../kinds/http.js';
 import { InFlight } from './in-flight.js';
@@ -173,7 +173,7 @@ export class Dispatcher {
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.
     const aborted = ctx.ended && (isAbort(error) || isErrorOf(ctx.request, error));
-    if (aborted || isA(Disconnected, error)) return void response.destroy();
+    if (aborted || safeInstanceof(Disconnected, error)) return void response.destroy();
     const shown = this.environment.report(error, ctx);
     const answer = (known: HttpError): void => this.#answerError(ctx, known);
     // Until it is known what the client may see, the exchange is under way.
