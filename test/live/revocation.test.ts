@@ -448,6 +448,118 @@ describe('renew()', () => {
   });
 });
 
+describe('what middleware put on the request', () => {
+  const serve = servers();
+  /** Puts what a token proves on the request and on the response, as Express middleware does. */
+  const byToken = connect(
+    (request: Record<string, any>, response: { locals: Record<string, unknown> }, next: () => void) => {
+      const [name, ...roles] = String(request.headers.authorization).split(' ');
+      request.user = { id: name };
+      request.auth = { roles };
+      if (roles.includes('admin')) request.isAdmin = true;
+      if (roles.length > 0) response.locals.role = roles[0];
+      next();
+    },
+  );
+  const byHand = (ctx: Context, next: Next) => {
+    const { headers, request } = ctx as { headers: Context['headers']; request: object };
+    ctx.user = { id: 'ada' } as never;
+    if (headers.authorization === 'ada admin')
+      Object.assign(request, { isAdmin: true, user: { name: 'root' } });
+    return next();
+  };
+  const factsOf = ({ request, response }: Context) => {
+    const { auth, isAdmin, originalUrl } = request as {
+      auth?: unknown;
+      isAdmin?: boolean;
+      originalUrl?: string;
+    };
+    const { locals } = response as { locals?: { role?: string } };
+    return { auth, isAdmin, role: locals?.role, originalUrl };
+  };
+  const opened: Connection[] = [];
+  @Controller()
+  class Desk {
+    @Sse('/express') @WebSocket('/express') @UseMiddleware(byToken) express(
+      @Connection() connection: Connection,
+    ) {
+      opened.push(connection);
+    }
+    @Sse('/plain') @WebSocket('/plain') @UseMiddleware(byHand) plain(@Connection() connection: Connection) {
+      opened.push(connection);
+    }
+  }
+  @Controller()
+  class Calls {
+    @WebSocket('/both') @UseMiddleware(byToken) message(@Ctx() ctx: Context, @Body() _ask: string) {
+      return factsOf(ctx);
+    }
+    @Rpc('facts') @UseMiddleware(connect((_request, _response, next) => next())) facts(@Ctx() ctx: Context) {
+      return factsOf(ctx);
+    }
+    @Rpc('renew') async renew(@Connection() connection: Connection, @Body() { token }: { token: string }) {
+      await connection.renew({ authorization: token });
+    }
+  }
+
+  for (const door of doors.filter(({ kind }) => kind !== 'http')) {
+    it(`is gone after renew() where the new credentials do not prove it: ${door.kind}`, async () => {
+      opened.length = 0;
+      const server = serve({ controllers: [Desk] });
+      for (const path of ['/express', '/plain']) {
+        await door.open(server, path, { authorization: 'ada admin' });
+      }
+      await until(() => opened.length === 2);
+      const [express, plain] = opened as [Connection, Connection];
+      const originalUrl = '/express';
+      expect(factsOf(express.context)).to.deep.equal({
+        auth: { roles: ['admin'] },
+        isAdmin: true,
+        role: 'admin',
+        originalUrl,
+      });
+      expect(factsOf(plain.context).isAdmin).to.equal(true);
+
+      await express.renew({ authorization: 'ada guest' });
+      expect(factsOf(express.context)).to.deep.equal({
+        auth: { roles: ['guest'] },
+        isAdmin: undefined,
+        role: 'guest',
+        originalUrl,
+      });
+      await express.renew({ authorization: 'ada' });
+      expect(factsOf(express.context)).to.deep.include({ auth: { roles: [] }, role: undefined });
+      await express.renew({ authorization: 'ada admin' });
+      expect(factsOf(express.context)).to.deep.include({ isAdmin: true, role: 'admin' });
+      await plain.renew({ authorization: 'ada guest' });
+      expect(factsOf(plain.context).isAdmin).to.equal(undefined);
+      expect((plain.context.request as { user?: unknown }).user).to.equal(undefined);
+    });
+  }
+
+  it('is what the new credentials prove for messages and calls, and for no other socket', async () => {
+    const server = serve({ controllers: [Calls] });
+    const open = (authorization: string) => server.socket('/both', { headers: { authorization } });
+    const [socket, other] = [await open('ada'), await open('ada')];
+    const call = async (on: typeof socket, method: string, params = {}) => {
+      on.send({ jsonrpc: '2.0', id: 1, method, params });
+      return (await on.json()) as { result: unknown };
+    };
+    const originalUrl = '/both';
+    for (const [token, facts] of [
+      ['ada admin', { auth: { roles: ['admin'] }, isAdmin: true, role: 'admin', originalUrl }],
+      ['ada', { auth: { roles: [] }, originalUrl }],
+      ['ada guest', { auth: { roles: ['guest'] }, role: 'guest', originalUrl }],
+    ] as const) {
+      await call(socket, 'renew', { token });
+      socket.send('"ask"');
+      expect(await socket.json()).to.deep.equal(facts);
+      expect((await call(socket, 'facts')).result).to.deep.equal(facts);
+      expect((await call(other, 'facts')).result).to.deep.equal({ auth: { roles: [] }, originalUrl });
+    }
+  });
+});
+
 describe('a deadline that is not a date', () => {
   const serve = servers();
 

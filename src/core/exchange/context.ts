@@ -8,6 +8,7 @@ import { Subscribable, timeOf, type OpenConnection } from './open-connection.js'
 import { runAll } from '../base/promises.js';
 import type { Environment } from './environment.js';
 import { readQuery, type Query } from '../node/query.js';
+import { replaceFacts } from '../node/request.js';
 import type { RegisteredUser } from '../base/registered-types.js';
 import { attachStream } from '../base/streams.js';
 import type { Session } from './session.js';
@@ -170,12 +171,13 @@ export class Context {
     return (this.#attributes ??= new Map() as Attributes);
   }
 
-  /** @internal Takes over what middleware has learnt anew. */
+  /** @internal Takes over what middleware has learnt anew, and forgets what it has not. */
   adopt(fresh: Context): void {
     this.#user = fresh.#user;
     this.#session = fresh.#session;
     this.#attributes = fresh.#attributes;
     this.deadline = fresh.deadline;
+    this.#response = replaceFacts([this.request, this.response], [fresh.request, fresh.response]);
   }
 
   /**

@@ -1,7 +1,5 @@
 import type { Context } from '../exchange/context.js';
-
-/** Where the request and the response of Express keep their exchange. */
-export const EXCHANGE = Symbol('coequal.exchange');
+import { EXCHANGE } from '../node/request.js';
 
 /**
  * Gives objects the methods and properties of a class by their prototype, so that they are made once and not for

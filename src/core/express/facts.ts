@@ -1,29 +1,14 @@
-import { IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../exchange/context.js';
+import { copyFacts } from '../node/request.js';
 import { SENT } from '../node/upgrade-response.js';
-import { EXCHANGE } from './extend.js';
 import { extendRequest, isExtended } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
-
-/** What a request has of its own before any middleware, and what is only of use before the head. */
-const OWN: ReadonlySet<string | symbol> = new Set([
-  ...Reflect.ownKeys(new IncomingMessage(undefined as unknown as Socket)),
-  EXCHANGE,
-  'next',
-  'res',
-  'session',
-  'user',
-]);
 
 /** Gives the request of an open socket what middleware has put on that of its handshake. */
 export function carryFacts(ctx: Context, head: IncomingMessage): IncomingMessage {
   const { request } = ctx;
-  // Some define what they find so that it is not listed: celebrate its query, request-ip its address.
-  for (const name of Reflect.ownKeys(request)) {
-    if (OWN.has(name)) continue;
-    Object.defineProperty(head, name, Object.getOwnPropertyDescriptor(request, name) as PropertyDescriptor);
-  }
+  copyFacts(request, head);
   if (isExtended(request, ctx)) extendRequest(head, ctx);
   return head;
 }

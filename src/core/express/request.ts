@@ -9,7 +9,8 @@ import typeIs from 'type-is';
 import type { Context } from '../exchange/context.js';
 import { readQuery } from '../node/query.js';
 import { applicationOf, type Application } from './application.js';
-import { EXCHANGE, Extension } from './extend.js';
+import { EXCHANGE } from '../node/request.js';
+import { Extension } from './extend.js';
 
 /** The request as Express 5 documents it. */
 export class ExpressRequest extends IncomingMessage {

@@ -10,7 +10,8 @@ import vary from 'vary';
 import type { Context } from '../exchange/context.js';
 import { HttpError } from '../base/errors.js';
 import { applicationOf, entityTag, type Application } from './application.js';
-import { EXCHANGE, Extension } from './extend.js';
+import { EXCHANGE } from '../node/request.js';
+import { Extension } from './extend.js';
 import type { ExpressRequest } from './request.js';
 import { sendFile, type SendFileOptions } from './send-file.js';
 

@@ -1,5 +1,7 @@
-import { IncomingMessage } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { Disconnected } from '../base/errors.js';
+import { SENT } from './upgrade-response.js';
 
 /** From how many bytes on a body that nobody has asked for yet is no longer taken from the network. */
 const HELD = 65_536;
@@ -147,4 +149,60 @@ interface Collector {
   readonly refusal: () => Error;
   readonly resolve: (body: Buffer) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** Whom a request is from: of an open socket its context says so. */
+const IDENTITY: ReadonlySet<string | symbol> = new Set(['session', 'user']);
+
+/** Where the request and the response of Express keep their exchange. */
+export const EXCHANGE = Symbol('coequal.exchange');
+
+/** What a request has of its own before any middleware, and what is only of use before the head. */
+const OWN: ReadonlySet<string | symbol> = new Set([...keysOfNode(), EXCHANGE, 'next', 'res', ...IDENTITY]);
+
+/** What says of a request where it went: no middleware has found it out. */
+const ADDRESS: ReadonlySet<string | symbol> = new Set(['headers', 'originalUrl', 'baseUrl']);
+
+/** Copies what middleware has put on one request to another: `req.auth`, and where the request went. */
+export function copyFacts(from: IncomingMessage, to: IncomingMessage): void {
+  // Some define what they find so that it is not listed: celebrate its query, request-ip its address.
+  for (const name of Reflect.ownKeys(from)) if (!OWN.has(name)) copy(from, to, name);
+}
+
+/**
+ * Replaces what middleware has put on a request and on the `locals` of its response by what it has put on another's: what
+ * it has not found out anew is gone. Gives the response to use from now on.
+ */
+export function replaceFacts(
+  [to, response]: [IncomingMessage, ServerResponse],
+  [from, fresh]: [IncomingMessage, ServerResponse],
+): ServerResponse {
+  const isFact = (name: string | symbol): boolean =>
+    IDENTITY.has(name) || (!OWN.has(name) && !ADDRESS.has(name));
+  for (const name of Reflect.ownKeys(to).filter(isFact)) Reflect.deleteProperty(to, name);
+  // What Express shares with the exchange needs a request that knows it.
+  const known = Object.hasOwn(to, EXCHANGE);
+  for (const name of Reflect.ownKeys(from).filter(isFact))
+    if (known || !IDENTITY.has(name)) copy(from, to, name);
+  if (!Object.hasOwn(fresh, 'locals')) {
+    Reflect.deleteProperty(response, 'locals');
+    return response;
+  }
+  // That one is of all open sockets.
+  const own = response === SENT ? (Object.create(SENT) as ServerResponse) : response;
+  copy(fresh, own, 'locals');
+  return own;
+}
+
+function copy(from: object, to: object, name: string | symbol): void {
+  Reflect.defineProperty(to, name, Object.getOwnPropertyDescriptor(from, name) as PropertyDescriptor);
+}
+
+/** What Node itself puts on a request, at once or when it is first asked for. */
+function keysOfNode(): (string | symbol)[] {
+  const request = new IncomingMessage(undefined as unknown as Socket);
+  for (const name in request) void (request as unknown as Record<string, unknown>)[name];
+  void request.headersDistinct;
+  request.on('close', () => undefined);
+  return Reflect.ownKeys(request);
 }
