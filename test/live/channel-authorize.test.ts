@@ -311,6 +311,17 @@ describe('two definitions of channels', () => {
     );
   });
 
+  it('are remembered where routes read them, and up to a thousand others', () => {
+    const Room = defineChannel<never>('rooms/:room');
+    const channels = serve({ controllers: [reading(Room)] }).app.container.resolve(Channels);
+    const first = defineChannel('news/0');
+    for (let i = 0; i <= 1_000; i++) channels.of(i === 0 ? first : defineChannel(`news/${i}`));
+    expect(() => channels.of(defineChannel('news/1000'))).to.throw('can have a channel of the same name');
+    expect(() => channels.of(defineChannel('rooms/lobby'))).to.throw('can have a channel of the same name');
+    expect(channels.of(first).name).to.equal('news/0');
+    expect(channels.of(defineChannel('news/0')).name).to.equal('news/0');
+  });
+
   for (const template of [
     'rooms//board',
     'rooms/',

@@ -34,11 +34,15 @@ export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Auth
  */
 export class Channels {
   /** @internal */ readonly topics: Topics;
-  /** Every definition that the application uses. */
-  readonly #definitions = new Set<ChannelDefinition<never>>();
-  readonly #templates = new TemplateTree<ChannelDefinition<never>>();
-  /** Who may read the channels that routes read. */
-  readonly #authorize = new Map<ChannelDefinition<never>, Authorize>();
+  /** The definitions that share no name with another. */
+  readonly #compared = new WeakSet<ChannelDefinition<never>>();
+  /** Those that routes read. */
+  readonly #declared = new TemplateTree<ChannelDefinition<never>>();
+  /** Those that only code in the server uses, which may make one for each name: some of them. */
+  #others = new TemplateTree<ChannelDefinition<never>>();
+  #count = 0;
+  /** Who may read the channels that routes read; undefined for everybody. */
+  readonly #authorize = new Map<ChannelDefinition<never>, Authorize | undefined>();
 
   /** @internal */
   constructor(broker: Broker, report: (error: unknown) => void, most?: number) {
@@ -53,7 +57,7 @@ export class Channels {
    * the application has channels of the same name.
    */
   of<T>(definition: ChannelDefinition<T>, params: Readonly<Record<string, unknown>> = {}): Channel<T> {
-    this.#enter(definition);
+    if (this.#compare(definition)) this.#remember(definition);
     return new Channel(definition, definition.name(params), this.topics);
   }
 
@@ -62,11 +66,12 @@ export class Channels {
    * @throws ConfigurationError if another one can be filled to the same name: each would admit the readers of the other.
    */
   declare(definition: ChannelDefinition<never>, resolve: ResolveAuthorize): void {
-    this.#enter(definition);
+    if (this.#authorize.has(definition)) return;
+    this.#compare(definition);
+    this.#declared.add(segmentsOf(definition), definition);
     const { authorize } = definition.options;
-    if (authorize === undefined || this.#authorize.has(definition)) return;
-    const decide = isAuthorizeClass(authorize) ? resolve(authorize, definition.template) : authorize;
-    this.#authorize.set(definition, decide);
+    const isClass = authorize !== undefined && isAuthorizeClass(authorize);
+    this.#authorize.set(definition, isClass ? resolve(authorize, definition.template) : authorize);
   }
 
   /**
@@ -82,20 +87,33 @@ export class Channels {
     return admit(this.#authorize.get(definition) ?? nobody, ctx, template, channel);
   }
 
-  #enter(definition: ChannelDefinition<never>): void {
-    if (this.#definitions.has(definition)) return;
+  /** True for one that is new. @throws ConfigurationError for one that shares names with another */
+  #compare(definition: ChannelDefinition<never>): boolean {
+    if (this.#compared.has(definition)) return false;
     const segments = segmentsOf(definition);
-    const [other] = this.#templates.overlapping(segments);
+    const [other] = [...this.#declared.overlapping(segments), ...this.#others.overlapping(segments)];
     if (other !== undefined) {
       throw new ConfigurationError(
         `defineChannel('${definition.template}') and defineChannel('${other.template}') can have a channel of the same name, ` +
           'with two policies: define the channel once and import it, or give one of them another template',
       );
     }
-    this.#definitions.add(definition);
-    this.#templates.add(segments, definition);
+    this.#compared.add(definition);
+    return true;
+  }
+
+  #remember(definition: ChannelDefinition<never>): void {
+    if (this.#count >= REMEMBERED) {
+      this.#count = 0;
+      this.#others = new TemplateTree();
+    }
+    this.#count++;
+    this.#others.add(segmentsOf(definition), definition);
   }
 }
+
+/** How many definitions are remembered that no route reads. */
+const REMEMBERED = 1_000;
 
 /** A definition that no route has declared is not one that a reader may ask for. */
 function nobody(): boolean {
