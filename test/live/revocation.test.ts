@@ -461,9 +461,14 @@ describe('what middleware put on the request', () => {
       next();
     },
   );
+  const byExpress = connect((request: Record<string, any>, _response, next) => {
+    request.auth = { roles: [] };
+    next();
+  });
   const byHand = (ctx: Context, next: Next) => {
     const { headers, request } = ctx as { headers: Context['headers']; request: object };
     ctx.user = { id: 'ada' } as never;
+    if (headers.authorization === 'express') return byExpress(ctx, next);
     if (headers.authorization === 'ada admin')
       Object.assign(request, { isAdmin: true, user: { name: 'root' } });
     return next();
@@ -533,6 +538,9 @@ describe('what middleware put on the request', () => {
       expect(factsOf(express.context)).to.deep.include({ isAdmin: true, role: 'admin' });
       await plain.renew({ authorization: 'ada guest' });
       expect(factsOf(plain.context).isAdmin).to.equal(undefined);
+      expect((plain.context.request as { user?: unknown }).user).to.equal(undefined);
+      await plain.renew({ authorization: 'express' });
+      expect(factsOf(plain.context).auth).to.deep.equal({ roles: [] });
       expect((plain.context.request as { user?: unknown }).user).to.equal(undefined);
     });
   }
