@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import {
   Controller,
@@ -72,6 +73,16 @@ describe('close()', () => {
         // The connection stays open.
       }
 
+      @Get('/text')
+      text() {
+        return MEBIBYTE.repeat(24);
+      }
+
+      @Get('/bytes')
+      bytes() {
+        return Buffer.alloc(24 * 1_048_576, 'x');
+      }
+
       @Get('/never')
       never() {
         journal.note('waiting');
@@ -140,6 +151,24 @@ describe('close()', () => {
       expect(await response.text()).to.equal('first\nlast\n');
       await closing;
     });
+
+    for (const path of ['/text', '/bytes']) {
+      it(`a client that is still reading ${path}, whole, and then closes its connection`, async () => {
+        const { server } = house();
+        const client = await RawClient.connect(await server.url());
+        client.head(`GET ${path} HTTP/1.1`, 'Host: localhost');
+        await client.until((received) => received.includes('xxxx'));
+        client.socket.pause();
+        const closing = server.app.close();
+        // Longer than it takes to look for idle connections again.
+        await wait(150);
+        client.socket.resume();
+        await client.closed();
+        await closing;
+        const { received } = client;
+        expect(received.length - received.indexOf('\r\n\r\n') - 4).to.equal(24 * 1_048_576);
+      });
+    }
 
     it('new requests of kept connections with 503 and Retry-After, after what is in flight', async () => {
       const { server, journal } = house();

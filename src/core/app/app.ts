@@ -118,12 +118,13 @@ export class App {
     this.#routes = options.controllers.flatMap((controller) => compileController(controller, compilation));
     audit(this.#routes);
     this.#dispatcher = new Dispatcher(this.#routes, middleware, this.#environment, health);
+    const unread = new UnreadResponses(timeouts.unread, logger);
     // Node's declarations do not know `shouldUpgradeCallback` yet.
     const settings: ServerOptions<typeof Request, typeof Response> & {
       shouldUpgradeCallback: Upgrader['takes'];
     } = {
       IncomingMessage: Request,
-      ServerResponse: responseClass(logger, new UnreadResponses(timeouts.unread, logger)),
+      ServerResponse: responseClass(logger, unread),
       maxHeaderSize: limits.head,
       headersTimeout: Math.min(timeouts.headers, timeouts.request),
       requestTimeout: timeouts.request,
@@ -154,7 +155,7 @@ export class App {
     });
     // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
     this.server.maxHeadersCount = 0;
-    this.#sockets = new TcpConnections(this.server);
+    this.#sockets = new TcpConnections(this.server, unread);
     answerConnectionErrors(this.server, logger, timeouts.handler);
     const upgrader = new Upgrader(
       this.server,

@@ -12,6 +12,8 @@ export type KeepAlive = Pick<Server, 'keepAliveTimeout' | 'maxRequestsPerSocket'
 export interface UnreadWatch {
   /** Something has been written that the connection has not taken at once. */
   watch(socket: Socket, response: ServerResponse): void;
+  /** The responses of which bytes may still wait. */
+  responses(): Iterable<ServerResponse>;
 }
 
 /** Fields that say how a message ends and what becomes of its connection: Node works those out. */

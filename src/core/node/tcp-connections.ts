@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { UnreadWatch } from './response.js';
 
 /** How often, in milliseconds, it is looked who has left without asking. */
 const SWEEP = 1_000;
@@ -18,7 +19,11 @@ export class TcpConnections {
   /** One function for all of them. */
   readonly #forget: (this: Duplex) => void;
 
-  constructor(private readonly server: Server) {
+  constructor(
+    private readonly server: Server,
+    unread: UnreadWatch,
+  ) {
+    keepSending(server, unread);
     const taken = this.#taken;
     this.#forget = function (this: Duplex): void {
       taken.delete(this);
@@ -66,4 +71,18 @@ export class TcpConnections {
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
   }
+}
+
+/**
+ * Has the server close no connection as idle while its client reads the rest of a response. Node takes a response for
+ * sent once it has ended, also in `server.close()`, which calls the same method.
+ */
+function keepSending(server: Server, unread: UnreadWatch): void {
+  const closeIdle = server.closeIdleConnections.bind(server);
+  server.closeIdleConnections = () => {
+    const sending = [...unread.responses()].filter((one) => one.finished && !one.writableFinished);
+    for (const response of sending) response.finished = false;
+    closeIdle();
+    for (const response of sending) response.finished = true;
+  };
 }

@@ -41,6 +41,10 @@ export class UnreadResponses implements UnreadWatch {
     this.#schedule();
   }
 
+  *responses(): Iterable<ServerResponse> {
+    for (const { response } of this.#waiting.values()) yield response;
+  }
+
   #schedule(): void {
     // A timer cannot wait longer than 2^31 - 1 milliseconds.
     const interval = Math.min(this.limit / LOOKS, 0x7fffffff);
