@@ -25,7 +25,7 @@ export function dependenciesOf(target: Class, usedBy: string): readonly unknown[
   );
   const dependencies = Array.from({ length: count }, (_, index) => tokens[index] ?? types?.[index]);
   if (types === undefined && dependencies.includes(undefined)) throw undecorated(written, usedBy);
-  if (count > 0) teach(target, dependencies);
+  if (count > 0) registerInjectable(target, dependencies);
   return dependencies;
 }
 
@@ -48,7 +48,7 @@ function writesConstructor(target: Class): boolean {
 }
 
 // tsyringe knows a class by what injectable() has told it, and reads a base's metadata as the class's own, in place.
-function teach(target: Class, dependencies: readonly unknown[]): void {
+function registerInjectable(target: Class, dependencies: readonly unknown[]): void {
   if (ownTypes(target) === undefined) Reflect.defineMetadata('design:paramtypes', [...dependencies], target);
   injectable()(target as new (...args: unknown[]) => object);
 }

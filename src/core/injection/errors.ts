@@ -4,7 +4,7 @@ import { ConfigurationError } from '../base/errors.js';
 type Constructor = new (...args: never[]) => object;
 
 /** How the reading of a graph got where it is: who asked first, and through which classes and tokens. */
-export interface Way {
+export interface ResolutionPath {
   readonly usedBy: string;
   readonly steps: readonly { readonly key: unknown; readonly name: string }[];
   /** The constructor's parameter that is being read. */
@@ -12,11 +12,11 @@ export interface Way {
 }
 
 /** One step further. @throws ConfigurationError if that closes a circle */
-export function enter(key: unknown, name: string, way: Way): Way {
-  const steps = [...way.steps, { key, name }];
-  const start = way.steps.findIndex((step) => step.key === key);
-  if (start !== -1) throw circular(chainOf(steps.slice(start)), way);
-  return { ...way, steps };
+export function enter(key: unknown, name: string, path: ResolutionPath): ResolutionPath {
+  const steps = [...path.steps, { key, name }];
+  const start = path.steps.findIndex((step) => step.key === key);
+  if (start !== -1) throw circular(chainOf(steps.slice(start)), path);
+  return { ...path, steps };
 }
 
 /** True for what the compiler writes where a type is no class that could be injected. */
@@ -40,17 +40,17 @@ export function undecorated(target: Constructor, usedBy: string): ConfigurationE
   );
 }
 
-export function untyped(way: Way): ConfigurationError {
+export function untyped(path: ResolutionPath): ConfigurationError {
   return new ConfigurationError(
-    `${place(way)} has no type that exists at run time and can be injected (an interface, a primitive, an ` +
+    `${place(path)} has no type that exists at run time and can be injected (an interface, a primitive, an ` +
       '`import type`, or a circular import). Put @inject(token) before it, import its class with a real import ' +
       'instead of `import type`, or, where two files import each other, use @inject(delay(() => ItsClass))',
   );
 }
 
-export function unregistered(token: string | symbol, way: Way): ConfigurationError {
+export function unregistered(token: string | symbol, path: ResolutionPath): ConfigurationError {
   return new ConfigurationError(
-    `${place(way)} asks for the token ${nameOf(token)}, which is not registered: register it on the container ` +
+    `${place(path)} asks for the token ${nameOf(token)}, which is not registered: register it on the container ` +
       'before the application starts, or make it optional with @inject(token, { isOptional: true })',
   );
 }
@@ -75,14 +75,14 @@ export function capturedByFactory(reached: string): ConfigurationError {
   );
 }
 
-function circular(chain: string, way: Way): ConfigurationError {
+function circular(chain: string, path: ResolutionPath): ConfigurationError {
   return new ConfigurationError(
-    `circular dependency ${chain} at ${place(way)}: break it with @inject(delay(() => ItsClass)), or move what ` +
+    `circular dependency ${chain} at ${place(path)}: break it with @inject(delay(() => ItsClass)), or move what ` +
       'both need into a third class',
   );
 }
 
-function place({ at, steps, usedBy }: Way): string {
+function place({ at, steps, usedBy }: ResolutionPath): string {
   if (at === undefined) return `what ${usedBy} wants`;
   const chain = steps.length > 1 ? `${chainOf(steps)}, ` : '';
   return `${parameter(at.target, at.index)} of the constructor of ${nameOf(at.target)} (${chain}wanted by ${usedBy})`;
@@ -95,7 +95,7 @@ function parameter(target: Constructor, index: number): string {
   return name ? `parameter #${index} "${name}"` : `parameter #${index}`;
 }
 
-function chainOf(steps: Way['steps']): string {
+function chainOf(steps: ResolutionPath['steps']): string {
   return withoutRepeats(steps.map((step) => step.name)).join(' -> ');
 }
 

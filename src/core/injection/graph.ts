@@ -10,20 +10,20 @@ import {
   type Internals,
   type Registration,
 } from './tsyringe.js';
-import { captive, enter, isBuiltIn, nameOf, unregistered, untyped, type Way } from './errors.js';
+import { captive, enter, isBuiltIn, nameOf, unregistered, untyped, type ResolutionPath } from './errors.js';
 
 /** How one dependency is obtained, as the registrations and the constructors say. */
 export type Node =
   | { readonly kind: 'value'; readonly value: unknown }
   | { readonly kind: 'context' }
   | { readonly kind: 'new'; readonly target: Class; readonly params: readonly Node[] }
-  | Kept
+  | CachedNode
   | Singleton
-  | Opaque;
+  | DynamicNode;
 
 /** One instance per scope (`Lifecycle.ContainerScoped`) or per resolution (`Lifecycle.ResolutionScoped`). */
-export interface Kept {
-  readonly kind: 'kept';
+export interface CachedNode {
+  readonly kind: 'cached';
   readonly per: 'scope' | 'resolution';
   readonly name: string;
   readonly inner: Node;
@@ -38,8 +38,8 @@ export interface Singleton {
 }
 
 /** What only tsyringe can resolve: a factory, `delay()`, all of a token, a transform. */
-export interface Opaque {
-  readonly kind: 'opaque';
+export interface DynamicNode {
+  readonly kind: 'dynamic';
   readonly name: string;
   readonly dependency: Dependency;
   /** What it leads to. Asked for late, because `delay()` is there to close circles. */
@@ -86,59 +86,59 @@ export class Graph {
     return this.#registered(useClass ?? useToken, registration, { usedBy: 'a factory', steps: [] });
   }
 
-  #dependency(dependency: unknown, way: Way): Node {
-    if (!isDescriptor(dependency)) return this.#token(dependency, way);
+  #dependency(dependency: unknown, path: ResolutionPath): Node {
+    if (!isDescriptor(dependency)) return this.#token(dependency, path);
     const { token, multiple, isOptional, transform } = dependency;
     const missing = isKey(token) && this.#lookup(token).length === 0;
     if (missing && isOptional === true && transform === undefined) {
       return { kind: 'value', value: multiple ? [] : undefined };
     }
-    if (!multiple && transform === undefined) return this.#token(token, way);
+    if (!multiple && transform === undefined) return this.#token(token, path);
 
     const inner =
-      missing && isOptional === true ? [] : multiple ? this.#all(token, way) : [this.#token(token, way)];
-    if (transform !== undefined) inner.push(this.#token(transform, way));
-    return { kind: 'opaque', name: nameOf(token), dependency, inner: () => inner };
+      missing && isOptional === true ? [] : multiple ? this.#all(token, path) : [this.#token(token, path)];
+    if (transform !== undefined) inner.push(this.#token(transform, path));
+    return { kind: 'dynamic', name: nameOf(token), dependency, inner: () => inner };
   }
 
-  #token(token: unknown, way: Way): Node {
-    if (isDelayed(token)) return this.#delayed(token, token, way);
+  #token(token: unknown, path: ResolutionPath): Node {
+    if (isDelayed(token)) return this.#delayed(token, token, path);
     const registration = isKey(token) || typeof token === 'function' ? this.#lookup(token).at(-1) : undefined;
-    if (registration !== undefined) return this.#registered(token, registration, way);
-    if (isKey(token)) throw unregistered(token, way);
-    if (typeof token !== 'function' || isBuiltIn(token)) throw untyped(way);
-    return this.#class(token as Class, way);
+    if (registration !== undefined) return this.#registered(token, registration, path);
+    if (isKey(token)) throw unregistered(token, path);
+    if (typeof token !== 'function' || isBuiltIn(token)) throw untyped(path);
+    return this.#class(token as Class, path);
   }
 
-  #all(token: unknown, way: Way): Node[] {
+  #all(token: unknown, path: ResolutionPath): Node[] {
     const registrations = this.#lookup(token);
-    if (registrations.length === 0) return [this.#token(token, way)];
-    return registrations.map((registration) => this.#registered(token, registration, way));
+    if (registrations.length === 0) return [this.#token(token, path)];
+    return registrations.map((registration) => this.#registered(token, registration, path));
   }
 
-  #delayed(delayed: { wrap(): unknown }, dependency: unknown, way: Way): Node {
-    const inner = () => [this.#token(delayed.wrap(), { ...way, steps: [] })];
-    return { kind: 'opaque', name: 'delay()', dependency: dependency as Dependency, inner };
+  #delayed(delayed: { wrap(): unknown }, dependency: unknown, path: ResolutionPath): Node {
+    const inner = () => [this.#token(delayed.wrap(), { ...path, steps: [] })];
+    return { kind: 'dynamic', name: 'delay()', dependency: dependency as Dependency, inner };
   }
 
-  #registered(token: unknown, registration: Registration, way: Way): Node {
+  #registered(token: unknown, registration: Registration, path: ResolutionPath): Node {
     const known = this.#registrations.get(registration);
     if (known !== undefined) return known;
 
-    const further = enter(registration, nameOf(token), way);
+    const further = enter(registration, nameOf(token), path);
     const node = this.#lived(token, registration, this.#provided(token, registration.provider, further));
     this.#registrations.set(registration, node);
     return node;
   }
 
-  #provided(token: unknown, provider: Registration['provider'], way: Way): Node {
+  #provided(token: unknown, provider: Registration['provider'], path: ResolutionPath): Node {
     if (isContextOfScope(provider)) return { kind: 'context' };
     if ('useFactory' in provider) {
-      return { kind: 'opaque', name: nameOf(token), dependency: token as Dependency, inner: () => [] };
+      return { kind: 'dynamic', name: nameOf(token), dependency: token as Dependency, inner: () => [] };
     }
-    if ('useToken' in provider) return this.#token(provider.useToken, way);
-    if (isDelayed(provider.useClass)) return this.#delayed(provider.useClass, token, way);
-    if ('useClass' in provider) return this.#class(provider.useClass as Class, way);
+    if ('useToken' in provider) return this.#token(provider.useToken, path);
+    if (isDelayed(provider.useClass)) return this.#delayed(provider.useClass, token, path);
+    if ('useClass' in provider) return this.#class(provider.useClass as Class, path);
     return { kind: 'value', value: provider.useValue };
   }
 
@@ -148,20 +148,20 @@ export class Graph {
       case Lifecycle.Singleton:
         return { kind: 'singleton', name, token: token as InjectionToken<object>, inner };
       case Lifecycle.ContainerScoped:
-        return { kind: 'kept', per: 'scope', name, inner };
+        return { kind: 'cached', per: 'scope', name, inner };
       case Lifecycle.ResolutionScoped:
-        return { kind: 'kept', per: 'resolution', name, inner };
+        return { kind: 'cached', per: 'resolution', name, inner };
       default:
         return inner;
     }
   }
 
-  #class(target: Class, way: Way): Node {
-    const further = enter(target, target.name, way);
+  #class(target: Class, path: ResolutionPath): Node {
+    const further = enter(target, target.name, path);
     const known = this.#classes.get(target);
     if (known !== undefined) return known;
 
-    const params = dependenciesOf(target, way.usedBy).map((dependency, index) =>
+    const params = dependenciesOf(target, path.usedBy).map((dependency, index) =>
       this.#dependency(dependency, { ...further, at: { target, index } }),
     );
     const node: Node = { kind: 'new', target, params };
@@ -175,7 +175,7 @@ export class Graph {
 }
 
 /** What a graph holds. */
-export interface Facts {
+export interface GraphSummary {
   /** Names of what lives as long as a scope. */
   readonly scoped: readonly string[];
   /** Singletons, each after those that it needs itself. */
@@ -183,7 +183,7 @@ export interface Facts {
 }
 
 /** Walks a graph. @throws ConfigurationError if a singleton in it would capture what is scoped */
-export function factsOf(root: Node, usedBy: string): Facts {
+export function summarize(root: Node, usedBy: string): GraphSummary {
   const scoped = new Set<string>();
   const singletons: Singleton[] = [];
   const seen = new Set<Node>();
@@ -223,16 +223,16 @@ function stepOf(node: Node): string[] {
 
 function scopedName(node: Node): string | undefined {
   if (node.kind === 'context') return 'Context';
-  return node.kind === 'kept' && node.per === 'scope' ? node.name : undefined;
+  return node.kind === 'cached' && node.per === 'scope' ? node.name : undefined;
 }
 
 function innerOf(node: Node): readonly Node[] {
   switch (node.kind) {
     case 'new':
       return node.params;
-    case 'opaque':
+    case 'dynamic':
       return node.inner();
-    case 'kept':
+    case 'cached':
     case 'singleton':
       return [node.inner];
     default:

@@ -13,7 +13,7 @@ import {
   registrationsOf,
   type Registration,
 } from './tsyringe.js';
-import { factsOf, Graph, type Node, type Singleton } from './graph.js';
+import { summarize, Graph, type Node, type Singleton } from './graph.js';
 import { constant, constructing, perResolution, perScope, resolveFrom, type Make } from './make.js';
 import { cachingOf, CachingFactories } from './caching.js';
 import { disposeAll, type Scope } from './scope.js';
@@ -67,7 +67,7 @@ export class Injection {
     let provider = this.#providers.get(target);
     if (provider === undefined) {
       const node = this.#graph.of(target, usedBy);
-      const { scoped, singletons } = factsOf(node, usedBy);
+      const { scoped, singletons } = summarize(node, usedBy);
       for (const singleton of singletons) this.#hoist(singleton, usedBy);
       provider = scoped.length > 0 ? this.#renewed(node, scoped) : this.#single(target, node);
       this.#providers.set(target, provider);
@@ -175,11 +175,11 @@ export class Injection {
           node.target,
           node.params.map((param) => this.#fold(param)),
         );
-      case 'kept':
+      case 'cached':
         return node.per === 'scope'
           ? perScope(this.#slots++, this.#fold(node.inner))
           : perResolution(this.#slots++, this.#fold(node.inner));
-      case 'opaque':
+      case 'dynamic':
         return (scope) => resolveFrom(this.#containerOf(scope), node.dependency);
     }
   }
