@@ -7,7 +7,7 @@ import { Connection } from '../../src/live/connections/connection.js';
 import { parseCursor } from '../../src/live/encoding/cursor.js';
 import { eventObjects } from '../../src/live/encoding/format.js';
 import { Message, messageOf } from '../../src/live/encoding/message.js';
-import type { Publication } from '../../src/live/encoding/encoded-message.js';
+import type { EncodedMessage } from '../../src/live/encoding/encoded-message.js';
 import { Topics } from '../../src/live/broadcast/topic.js';
 import { Lagging, Offsets } from '../support/lagging-broker.js';
 
@@ -83,7 +83,7 @@ class Wire extends Connection {
     return this.sent.push(messageOf(value)) > 0;
   }
 
-  override deliver({ message }: Publication): boolean {
+  override deliver({ message }: EncodedMessage): boolean {
     return this.sent.push(message) > 0;
   }
 

@@ -2,7 +2,7 @@ import type { Context } from '../../core/exchange/context.js';
 import { HttpError } from '../../core/base/errors.js';
 import type { Overflow } from './definition.js';
 import { Connection } from '../connections/connection.js';
-import type { Publication } from '../encoding/encoded-message.js';
+import type { EncodedMessage } from '../encoding/encoded-message.js';
 import type { Source, Subscriber } from './subscription.js';
 
 /** How many messages may wait for a loop in the server that is behind. */
@@ -45,15 +45,15 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     outlet?.abandon();
   }
 
-  deliver(publication: Publication): void {
-    const value = publication.message.value as T;
+  deliver(encoded: EncodedMessage): void {
+    const value = encoded.message.value as T;
     if (this.#waiter !== undefined) {
       const waiter = this.#waiter;
       this.#waiter = undefined;
       waiter({ done: false, value });
       return;
     }
-    const key = this.#keyOf(publication, value);
+    const key = this.#keyOf(encoded, value);
     if (this.#held.delete(key)) this.source.skipped(0, 1);
     this.#held.set(key, value);
     if (this.#held.size <= CAPACITY) return;
@@ -86,13 +86,13 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  #keyOf(publication: Publication, value: T): unknown {
+  #keyOf(encoded: EncodedMessage, value: T): unknown {
     if (typeof this.overflow !== 'object') return this.#serial++;
     try {
       return this.overflow.key(value);
     } catch (error) {
-      publication.failure ??= { error };
-      return publication;
+      encoded.failure ??= { error };
+      return encoded;
     }
   }
 

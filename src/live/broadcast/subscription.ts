@@ -4,13 +4,13 @@ import type { Connection, Follower } from '../connections/connection.js';
 import { isAfter } from '../encoding/cursor.js';
 import type { Format } from '../encoding/format.js';
 import { Message } from '../encoding/message.js';
-import { Publication } from '../encoding/encoded-message.js';
+import { EncodedMessage } from '../encoding/encoded-message.js';
 
 /** Who receives what a channel is told. */
 export interface Subscriber {
   /** In which format it receives messages; undefined for code in the server, which receives values. */
   readonly format?: Format;
-  deliver(publication: Publication): void;
+  deliver(encoded: EncodedMessage): void;
 }
 
 /** What a subscription tells the channel that it reads. */
@@ -23,12 +23,12 @@ export interface Source {
 /** One connection's reading of one channel: sends at the reader's pace, by the channel's policy. */
 export class Subscription implements Subscriber, Follower {
   /** What waits while the reader is behind, by key where the policy conflates; in order of arrival. */
-  #held: Map<unknown, Publication> | undefined = undefined;
+  #held: Map<unknown, EncodedMessage> | undefined = undefined;
   #heldBytes = 0;
   #missed = 0;
   #serial = 0;
   /** What came while the history was read. */
-  #early: Publication[] | undefined = undefined;
+  #early: EncodedMessage[] | undefined = undefined;
   /** Up to where the history went that was read meanwhile: what comes late and is not after it is known. */
   #covered: string | undefined = undefined;
   #ended = false;
@@ -60,10 +60,10 @@ export class Subscription implements Subscriber, Follower {
       // Without data it is no event: it only tells where the reader is, should it receive nothing else.
       if (fitting.length === 0) this.connection.send(new Message(undefined, undefined, top));
     }
-    for (const publication of fitting) this.deliver(publication);
+    for (const encoded of fitting) this.deliver(encoded);
     if (early === undefined) return;
     this.#covered = top;
-    for (const publication of early) this.deliver(publication);
+    for (const encoded of early) this.deliver(encoded);
   }
 
   /** Sends a message before what came in the meantime. */
@@ -71,23 +71,23 @@ export class Subscription implements Subscriber, Follower {
     if (this.#ended) return;
     const early = this.#early ?? [];
     this.#early = undefined;
-    this.deliver(new Publication(message));
-    for (const publication of early) this.deliver(publication);
+    this.deliver(new EncodedMessage(message));
+    for (const encoded of early) this.deliver(encoded);
   }
 
-  deliver(publication: Publication): void {
+  deliver(encoded: EncodedMessage): void {
     if (this.#early !== undefined) {
-      this.#early.push(publication);
+      this.#early.push(encoded);
       return;
     }
     if (this.#covered !== undefined) {
-      if (!isAfter(publication.message.id, this.#covered)) return;
+      if (!isAfter(encoded.message.id, this.#covered)) return;
       this.#covered = undefined;
     }
-    if (this.#held !== undefined) this.#hold(publication);
-    else if (this.overflow === 'close') this.connection.deliver(publication);
+    if (this.#held !== undefined) this.#hold(encoded);
+    else if (this.overflow === 'close') this.connection.deliver(encoded);
     // A policy that keeps connections is not to fill one over its limit.
-    else if (!this.connection.offer(publication)) this.#hold(publication);
+    else if (!this.connection.offer(encoded)) this.#hold(encoded);
   }
 
   get format(): Format {
@@ -107,13 +107,13 @@ export class Subscription implements Subscriber, Follower {
     if (this.#missed > 0) {
       const missed = this.#missed;
       this.#missed = 0;
-      this.connection.deliver(new Publication(new Message({ missed }, 'missed')));
+      this.connection.deliver(new EncodedMessage(new Message({ missed }, 'missed')));
     }
-    for (const [key, publication] of held) {
+    for (const [key, encoded] of held) {
       if (this.connection.behind) return this.connection.notify();
       held.delete(key);
-      this.#weigh(-this.#size(publication));
-      this.connection.deliver(publication);
+      this.#weigh(-this.#size(encoded));
+      this.connection.deliver(encoded);
     }
     this.#held = undefined;
   }
@@ -135,14 +135,14 @@ export class Subscription implements Subscriber, Follower {
   }
 
   /** The latest messages, as many as half of what may wait for the reader: a longer history would close it. */
-  #fitting(messages: readonly Message[]): Publication[] {
+  #fitting(messages: readonly Message[]): EncodedMessage[] {
     let room = this.#limit / 2;
-    const fitting: Publication[] = [];
+    const fitting: EncodedMessage[] = [];
     for (const message of messages.toReversed()) {
-      const publication = new Publication(message);
-      room -= this.#size(publication);
+      const encoded = new EncodedMessage(message);
+      room -= this.#size(encoded);
       if (room < 0) break;
-      fitting.push(publication);
+      fitting.push(encoded);
     }
     return fitting.reverse();
   }
@@ -151,24 +151,24 @@ export class Subscription implements Subscriber, Follower {
     return this.connection.context.environment.limits.buffered;
   }
 
-  #hold(publication: Publication): void {
+  #hold(encoded: EncodedMessage): void {
     const { connection } = this;
     if (this.#held === undefined) connection.notify();
-    const held = (this.#held ??= new Map<unknown, Publication>());
-    const key = this.#keyOf(publication);
+    const held = (this.#held ??= new Map<unknown, EncodedMessage>());
+    const key = this.#keyOf(encoded);
     const older = held.get(key);
     if (older !== undefined) {
       held.delete(key);
       this.#weigh(-this.#size(older));
       this.source.skipped(0, 1);
     }
-    held.set(key, publication);
-    this.#weigh(this.#size(publication));
+    held.set(key, encoded);
+    this.#weigh(this.#size(encoded));
     this.#trim(held, this.connection.context.environment.backlog.allowance(connection));
   }
 
   /** What is on its way counts, too: all that waits for one reader is within the limit. The newest message stays. */
-  #trim(held: Map<unknown, Publication>, limit: number): void {
+  #trim(held: Map<unknown, EncodedMessage>, limit: number): void {
     const { connection } = this;
     for (const [oldest, dropped] of held) {
       if (held.size === 1 || connection.buffered <= limit) break;
@@ -179,14 +179,14 @@ export class Subscription implements Subscriber, Follower {
     }
   }
 
-  #keyOf(publication: Publication): unknown {
+  #keyOf(encoded: EncodedMessage): unknown {
     if (typeof this.overflow !== 'object') return this.#serial++;
     try {
-      return this.overflow.key(publication.message.value as never);
+      return this.overflow.key(encoded.message.value as never);
     } catch (error) {
       // Nothing is the same as what has no key; its publisher is told.
-      publication.failure ??= { error };
-      return publication;
+      encoded.failure ??= { error };
+      return encoded;
     }
   }
 
@@ -195,7 +195,7 @@ export class Subscription implements Subscriber, Follower {
     this.connection.held += bytes;
   }
 
-  #size(publication: Publication): number {
-    return publication.blobSize ?? publication.frame(this.connection.format)?.length ?? 0;
+  #size(encoded: EncodedMessage): number {
+    return encoded.blobSize ?? encoded.frame(this.connection.format)?.length ?? 0;
   }
 }

@@ -7,7 +7,7 @@ import { Feed } from './feed.js';
 import type { HistoryBounds } from './history.js';
 import { tooLarge } from '../encoding/frame.js';
 import { Message } from '../encoding/message.js';
-import { Publication } from '../encoding/encoded-message.js';
+import { EncodedMessage } from '../encoding/encoded-message.js';
 import { RevokedChannels } from '../connections/revocations.js';
 import { Subscription, type Source, type Subscriber } from './subscription.js';
 
@@ -232,10 +232,10 @@ export class Topic implements Source, Follower {
   }
 
   #receive(message: Message): void {
-    const publication = new Publication(message, this.topics.most, this.topics.report);
-    if (publication.isTooLarge(this.#subscribers)) return this.topics.failed(publication.failure as Failure);
-    for (const subscriber of this.#subscribers) subscriber.deliver(publication);
-    if (publication.failure !== undefined) this.topics.failed(publication.failure);
+    const encoded = new EncodedMessage(message, this.topics.most, this.topics.report);
+    if (encoded.isTooLarge(this.#subscribers)) return this.topics.failed(encoded.failure as Failure);
+    for (const subscriber of this.#subscribers) subscriber.deliver(encoded);
+    if (encoded.failure !== undefined) this.topics.failed(encoded.failure);
   }
 
   #history(subscription: Subscription): ReturnType<Opening> | undefined {

@@ -11,7 +11,7 @@ import type { Format } from '../encoding/format.js';
 import { joined, tooLarge, type Frame } from '../encoding/frame.js';
 import { Message, messageOf } from '../encoding/message.js';
 import { Session } from '../../core/exchange/session.js';
-import { Publication } from '../encoding/encoded-message.js';
+import { EncodedMessage } from '../encoding/encoded-message.js';
 import { SendQueue, type SendStep } from './send-queue.js';
 import { bytesAccepted, bytesReceived, isBlocked } from '../../core/node/tcp-progress.js';
 import { flushSoon } from './tick.js';
@@ -191,40 +191,40 @@ export abstract class Connection {
 
   protected sendBlob(value: unknown): boolean {
     const { limits } = this.context.environment;
-    const publication = new Publication(messageOf(value), limits.value, (error) => this.failed(error));
-    if (publication.isTooLarge([])) throw publication.failure?.error;
-    return this.#sendLater(publication);
+    const encoded = new EncodedMessage(messageOf(value), limits.value, (error) => this.failed(error));
+    if (encoded.isTooLarge([])) throw encoded.failure?.error;
+    return this.#sendLater(encoded);
   }
 
   /** @internal Sends what is sent to many: it is encoded once for all of one format. */
-  deliver(publication: Publication): void {
-    if (publication.unread) return void this.#sendLater(publication);
-    const frame = publication.frame(this.format);
+  deliver(encoded: EncodedMessage): void {
+    if (encoded.unread) return void this.#sendLater(encoded);
+    const frame = encoded.frame(this.format);
     if (frame !== undefined) this.write(frame);
   }
 
   /** @internal Delivers where the reader keeps up. False says that it was not sent. */
-  offer(publication: Publication): boolean {
-    const frame = publication.unread ? '' : publication.frame(this.format);
+  offer(encoded: EncodedMessage): boolean {
+    const frame = encoded.unread ? '' : encoded.frame(this.format);
     if (frame === undefined || this.over) return true;
     if (this.behind) return false;
-    if (publication.unread) this.#sendLater(publication);
+    if (encoded.unread) this.#sendLater(encoded);
     else this.write(frame);
     return true;
   }
 
   /** Sends a Blob once its bytes are there. */
-  #sendLater(publication: Publication): boolean {
+  #sendLater(encoded: EncodedMessage): boolean {
     return this.inTurn({
-      bytes: publication.blobSize ?? 0,
-      read: () => publication.read(),
-      run: () => this.release(publication),
+      bytes: encoded.blobSize ?? 0,
+      read: () => encoded.read(),
+      run: () => this.release(encoded),
     });
   }
 
   /** The turn of a message has come, of which the bytes had to be waited for. */
-  protected release(publication: Publication): void {
-    const frame = publication.frame(this.format);
+  protected release(encoded: EncodedMessage): void {
+    const frame = encoded.frame(this.format);
     if (frame !== undefined) this.#gather(frame);
   }
 

@@ -5,7 +5,7 @@ import { connectionClosed, connectionOpened } from '../../core/exchange/tracing.
 import { Connection } from './connection.js';
 import type { Heartbeat } from './heartbeat.js';
 import { messageOf } from '../encoding/message.js';
-import { Publication } from '../encoding/encoded-message.js';
+import { EncodedMessage } from '../encoding/encoded-message.js';
 import { Revocation, targetOf, type Revocable, type RevokeTarget } from './revocations.js';
 import { Session } from '../../core/exchange/session.js';
 import { mustBeId, type UserId } from './user-id.js';
@@ -100,11 +100,11 @@ export class Connections implements Iterable<Connection> {
    */
   send(userId: UserId, value: unknown): number {
     const connections = this.of(userId).filter(({ kind }) => kind !== 'http');
-    const publication = new Publication(messageOf(value), this.limits.value);
-    if (!publication.isTooLarge(connections)) {
-      for (const connection of connections) connection.deliver(publication);
+    const encoded = new EncodedMessage(messageOf(value), this.limits.value);
+    if (!encoded.isTooLarge(connections)) {
+      for (const connection of connections) connection.deliver(encoded);
     }
-    if (publication.failure !== undefined) throw publication.failure.error;
+    if (encoded.failure !== undefined) throw encoded.failure.error;
     return connections.length;
   }
 

@@ -3,16 +3,16 @@ import type { Format } from './format.js';
 import { tooLarge, type Frame } from './frame.js';
 import type { Message } from './message.js';
 
-interface Encoded {
+interface Encoding {
   readonly payload: string | Uint8Array;
   frame: Frame | undefined;
 }
 
 /** One message on its way to many: encoded once for each format, and framed once, however many receive it. */
-export class Publication {
+export class EncodedMessage {
   #format: Format | undefined = undefined;
-  #encoded: Encoded | undefined = undefined;
-  #others: Map<Format, Encoded | undefined> | undefined = undefined;
+  #encoded: Encoding | undefined = undefined;
+  #others: Map<Format, Encoding | undefined> | undefined = undefined;
   /** What the encoder threw, for the publisher. */
   failure: { error: unknown } | undefined = undefined;
   #exceeds = false;
@@ -87,7 +87,7 @@ export class Publication {
     return this.#in(format)?.payload;
   }
 
-  #in(format: Format): Encoded | undefined {
+  #in(format: Format): Encoding | undefined {
     if (format === this.#format) return this.#encoded;
     if (this.#format === undefined) {
       this.#format = format;
@@ -98,7 +98,7 @@ export class Publication {
     return others.get(format);
   }
 
-  #encode(format: Format): Encoded | undefined {
+  #encode(format: Format): Encoding | undefined {
     // It could not be read, which `failure` says already.
     if (this.#blob !== undefined) return undefined;
     try {

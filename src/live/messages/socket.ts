@@ -5,7 +5,7 @@ import type { Context } from '../../core/exchange/context.js';
 import { Connection } from '../connections/connection.js';
 import { ClientCalls, type CallResponse } from './client-calls.js';
 import { cursorIn } from '../encoding/cursor.js';
-import type { Publication } from '../encoding/encoded-message.js';
+import type { EncodedMessage } from '../encoding/encoded-message.js';
 import { PING, textFrame, tooLarge, type Frame } from '../encoding/frame.js';
 import { EVENTS_PROTOCOL, type Format } from '../encoding/format.js';
 import { json, Message } from '../encoding/message.js';
@@ -159,16 +159,16 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /** @internal */
-  override deliver(publication: Publication): void {
-    if (!this.#compressed || publication.unread) return super.deliver(publication);
-    const payload = publication.payload(this.format);
+  override deliver(encoded: EncodedMessage): void {
+    if (!this.#compressed || encoded.unread) return super.deliver(encoded);
+    const payload = encoded.payload(this.format);
     if (payload !== undefined) this.#compress(payload);
   }
 
   /** @internal */
-  override offer(publication: Publication): boolean {
-    if (!this.#compressed || publication.unread) return super.offer(publication);
-    const payload = publication.payload(this.format);
+  override offer(encoded: EncodedMessage): boolean {
+    if (!this.#compressed || encoded.unread) return super.offer(encoded);
+    const payload = encoded.payload(this.format);
     if (payload === undefined) return true;
     if (this.behind) return false;
     this.#compress(payload);
@@ -332,9 +332,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.peer.sendNow(payload, { compress: true }, () => this.#sent());
   }
 
-  protected override release(publication: Publication): void {
-    if (!this.#compressed) return super.release(publication);
-    const payload = publication.payload(this.format);
+  protected override release(encoded: EncodedMessage): void {
+    if (!this.#compressed) return super.release(encoded);
+    const payload = encoded.payload(this.format);
     if (payload !== undefined) this.#sendCompressed(payload);
   }
 

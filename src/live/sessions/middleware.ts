@@ -83,26 +83,26 @@ export function sessions(options: SessionOptions = {}): Middleware {
   const { name = '__Host-session', ...given } = options.cookie ?? {};
   const cookie: SetCookie = { secure: true, httpOnly: true, sameSite: 'lax', path: '/', ...given };
   checkCookie(name, cookie);
-  const keepers = new WeakMap<object, SessionManager>();
-  const keeperOf = ({ environment }: Context): SessionManager => {
-    let keeper = keepers.get(environment);
-    if (keeper === undefined) {
+  const managers = new WeakMap<object, SessionManager>();
+  const managerOf = ({ environment }: Context): SessionManager => {
+    let manager = managers.get(environment);
+    if (manager === undefined) {
       const revoke = (session: string, reason: string) => environment.connections.revoke({ session }, reason);
-      keeper = new SessionManager(store, { idle, absolute, rolling }, revoke);
-      keepers.set(environment, keeper);
+      manager = new SessionManager(store, { idle, absolute, rolling }, revoke);
+      managers.set(environment, manager);
     }
-    return keeper;
+    return manager;
   };
   return async function sessions(ctx: Context, next: Next): Promise<void> {
-    const keeper = keeperOf(ctx);
+    const manager = managerOf(ctx);
     const token = ctx.cookies[name];
     // Without the cookie, too: the page of another site may be about to sign the visitor in as somebody else.
     if (sameOrigin !== false && !SAFE.has(ctx.method)) {
       const checking = checkOrigin(ctx, ctx.environment.origins, listed);
       if (checking !== undefined) await checking;
     }
-    const live = token !== undefined && TOKEN.test(token) ? await keeper.find(token) : undefined;
-    const session = new Session(keeper, live, {
+    const active = token !== undefined && TOKEN.test(token) ? await manager.find(token) : undefined;
+    const session = new Session(manager, active, {
       get settable() {
         return !ctx.headSent;
       },
@@ -112,7 +112,7 @@ export function sessions(options: SessionOptions = {}): Middleware {
       },
     });
     ctx.session = session;
-    if (live !== undefined) session.touch();
+    if (active !== undefined) session.touch();
     await next();
   };
 }
