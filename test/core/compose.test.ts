@@ -27,7 +27,7 @@ async function failureOf(result: unknown): Promise<unknown> {
 }
 
 describe('compose', () => {
-  it('runs the links in order, around the innermost', async () => {
+  it('runs middleware in order, around the innermost step', async () => {
     const { ctx } = exchange();
     const journal = new Journal();
     const around = (name: string) =>
@@ -40,7 +40,7 @@ describe('compose', () => {
     expect(journal.entries).to.deep.equal(['a >', 'b >', 'step', '< b', '< a']);
   });
 
-  it('is the innermost itself without links', () => {
+  it('is the innermost step itself without middleware', () => {
     const step = () => undefined;
     expect(compose([], step)).to.equal(step);
   });

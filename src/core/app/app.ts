@@ -15,7 +15,7 @@ import { Dispatcher } from '../request/dispatcher.js';
 import type { Environment } from '../exchange/environment.js';
 import { explain } from '../compile/routes.js';
 import { Injection } from '../injection/injection.js';
-import { linkOf } from '../routing/resolve-middleware.js';
+import { resolveMiddleware } from '../routing/resolve-middleware.js';
 import { checkCloseOptions, checkListenOptions, checkOptions, type AppOptions } from './options.js';
 import { processSignals } from './process-signals.js';
 import { Request } from '../node/request.js';
@@ -106,7 +106,7 @@ export class App {
     prepare?.(this.container);
     const { logger, limits, timeouts } = this.#environment;
     const middleware = (options.middleware ?? []).map((one) =>
-      linkOf(one, 'the application', this.#injection),
+      resolveMiddleware(one, 'the application', this.#injection),
     );
     const compilation = {
       middleware,

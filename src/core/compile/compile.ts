@@ -8,9 +8,9 @@ import { readAll } from '../parameters/invoke.js';
 import { bindParameters, type BoundParameter } from '../parameters/readers.js';
 import { hostname } from '../routing/canonical-path.js';
 import { controllerMetadata, type MethodMetadata, type RouteMetadata } from '../routing/metadata.js';
-import { compose, type MiddlewareLike, type Step } from '../routing/middleware.js';
+import { compose, type MiddlewareLike, type ResolvedMiddleware, type Step } from '../routing/middleware.js';
 import { originRule } from '../routing/origins.js';
-import { anyScoped, type ScopedLink } from '../routing/resolve-middleware.js';
+import { needScope } from '../routing/resolve-middleware.js';
 import { joinPaths, type Route } from '../routing/router.js';
 import { endingScope } from '../routing/scoped-step.js';
 import { channelReaders, declareChannels } from './channel-access.js';
@@ -23,7 +23,7 @@ export interface CompiledRoute extends Route {
   /** Middleware of class and method, as their decorators list it. */
   readonly middleware: readonly MiddlewareLike[];
   /** All middleware of the route, the application's included. */
-  readonly links: readonly ScopedLink[];
+  readonly resolved: readonly ResolvedMiddleware[];
   /** Names of the scoped classes that its controller needs. */
   readonly scoped: readonly string[];
   readonly unguarded: string | undefined;
@@ -59,9 +59,13 @@ export function compileController(target: Class, compilation: Compilation): Comp
   const routes: CompiledRoute[] = [];
   for (const [name, method] of metadata.methods) {
     checkMethod(controller.nameOf(name), method);
-    const links = [...compilation.middleware, ...controller.links, ...controller.methodLinks(name, method)];
+    const resolved = [
+      ...compilation.middleware,
+      ...controller.resolved,
+      ...controller.middlewareOf(name, method),
+    ];
     for (const route of method.routes) {
-      if (route.kind !== 'rpc') routes.push(compileRoute(controller, name, method, route, links, calls));
+      if (route.kind !== 'rpc') routes.push(compileRoute(controller, name, method, route, resolved, calls));
     }
   }
   if (calls !== undefined && !routes.some(({ kind }) => kind === 'websocket')) {
@@ -78,7 +82,7 @@ function compileRoute(
   name: string,
   method: MethodMetadata,
   route: Exclude<RouteMetadata, { kind: 'rpc' }>,
-  links: readonly ScopedLink[],
+  resolved: readonly ResolvedMiddleware[],
   calls: Calls | undefined,
 ): CompiledRoute {
   const { target, metadata, compilation } = controller;
@@ -88,7 +92,7 @@ function compileRoute(
   const verb = kind === 'websocket' ? 'GET' : route.verb;
   const site = { controller: target, method: name, kind, verb, path };
   const parameters = bindParameters(method.parameters, site, compilation.validator);
-  const guard = endingScope(anyScoped(links), compose(links, admission(controller, method)));
+  const guard = endingScope(needScope(resolved), compose(resolved, admission(controller, method)));
   const call = (lifetime: Lifetime): Call => {
     const run = controller.run(
       name,
@@ -100,7 +104,11 @@ function compileRoute(
   let socket: SocketRoute | undefined;
   let step: Step;
   if (kind === 'websocket') {
-    socket = compileSocket(controller, name, parameters, route, { calls, guard, guarded: links.length > 0 });
+    socket = compileSocket(controller, name, parameters, route, {
+      calls,
+      guard,
+      guarded: resolved.length > 0,
+    });
     ({ step } = socket);
   } else if (kind === 'sse') {
     step = sseStep(call('connection'), method.status, guard);
@@ -113,10 +121,13 @@ function compileRoute(
     path,
     host: host === undefined ? undefined : hostname(host),
     name: controller.nameOf(name),
-    chain: endingScope(anyScoped(links) || (kind === 'http' && controller.isScoped), compose(links, step)),
+    chain: endingScope(
+      needScope(resolved) || (kind === 'http' && controller.isScoped),
+      compose(resolved, step),
+    ),
     conclude: kind === 'sse' ? concludeSse : concludeHttp,
     middleware: [...metadata.middleware, ...method.middleware],
-    links,
+    resolved,
     scoped: controller.provider.scoped,
     unguarded: method.unguarded,
     socket,

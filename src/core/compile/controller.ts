@@ -7,13 +7,14 @@ import type { Run } from '../kinds/websocket.js';
 import { invoker } from '../parameters/invoke.js';
 import type { Validator } from '../parameters/validator.js';
 import type { ControllerMetadata, MethodMetadata, Reader } from '../routing/metadata.js';
-import { linkOf, type ScopedLink } from '../routing/resolve-middleware.js';
+import type { ResolvedMiddleware } from '../routing/middleware.js';
+import { resolveMiddleware } from '../routing/resolve-middleware.js';
 import { concluding, endLate, scopeOf } from '../routing/scoped-step.js';
 
 /** What every controller of an application is compiled with. */
 export interface Compilation {
   /** The middleware of the application, outermost first. */
-  readonly middleware: readonly ScopedLink[];
+  readonly middleware: readonly ResolvedMiddleware[];
   readonly injection: Injection;
   readonly channels: Channels;
   readonly logger: Logger;
@@ -26,7 +27,7 @@ export type Lifetime = 'shared' | 'connection' | 'message';
 /** A controller class with its resolved middleware, and the ways to run its methods. */
 export class Controller {
   readonly provider: Provider<object>;
-  readonly links: readonly ScopedLink[];
+  readonly resolved: readonly ResolvedMiddleware[];
 
   constructor(
     readonly target: Class,
@@ -35,7 +36,7 @@ export class Controller {
   ) {
     const { injection } = compilation;
     this.provider = injection.provider(target, 'the application');
-    this.links = metadata.middleware.map((one) => linkOf(one, target.name, injection));
+    this.resolved = metadata.middleware.map((one) => resolveMiddleware(one, target.name, injection));
   }
 
   /** `RoomController.show`, as errors and logs name a method. */
@@ -47,8 +48,8 @@ export class Controller {
     return this.provider.scoped.length > 0;
   }
 
-  methodLinks(name: string, { middleware }: MethodMetadata): readonly ScopedLink[] {
-    return middleware.map((one) => linkOf(one, this.nameOf(name), this.compilation.injection));
+  middlewareOf(name: string, { middleware }: MethodMetadata): readonly ResolvedMiddleware[] {
+    return middleware.map((one) => resolveMiddleware(one, this.nameOf(name), this.compilation.injection));
   }
 
   /** Makes the function that reads a method's parameters and calls it on an instance of the given lifetime. */

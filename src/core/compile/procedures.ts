@@ -5,7 +5,7 @@ import { Calls, type Procedure } from '../kinds/rpc.js';
 import { bindParameters } from '../parameters/readers.js';
 import type { MethodMetadata, Reader } from '../routing/metadata.js';
 import { compose, type Step } from '../routing/middleware.js';
-import { anyScoped } from '../routing/resolve-middleware.js';
+import { needScope } from '../routing/resolve-middleware.js';
 import { joinPaths } from '../routing/router.js';
 import { endingScope } from '../routing/scoped-step.js';
 import type { Controller } from './controller.js';
@@ -33,7 +33,7 @@ export function compileProcedures(controller: Controller): Calls | undefined {
 
 function chainOf(controller: Controller, name: string, method: MethodMetadata): Step {
   const run = controller.run(name, readersOf(controller, name, method), 'shared');
-  const links = controller.methodLinks(name, method);
+  const resolved = controller.middlewareOf(name, method);
   const step: Step = (ctx) => {
     (ctx as CallContext).enter();
     const value = run(ctx, (ctx as CallContext).message);
@@ -43,7 +43,7 @@ function chainOf(controller: Controller, name: string, method: MethodMetadata): 
     };
     return isThenable(value) ? Promise.resolve(value).then(keep) : keep(value);
   };
-  return endingScope(anyScoped(links) || controller.isScoped, compose(links, step));
+  return endingScope(needScope(resolved) || controller.isScoped, compose(resolved, step));
 }
 
 /** A call reads the path of its socket, so its parameters must fit the path of each socket of the class. */

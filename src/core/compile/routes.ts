@@ -7,15 +7,15 @@ export function explain(routes: readonly CompiledRoute[]): string {
     label(route.kind, route.verb),
     `${route.host ?? ''}${route.path}`,
     route.name,
-    route.links.map(({ name }) => name).join(' > ') || '-',
+    route.resolved.map(({ name }) => name).join(' > ') || '-',
     scopes(route),
     route.procedures.join(', ') || '-',
   ]);
   return table([['kind', 'path', 'method', 'middleware', 'scoped', 'calls'], ...rows]);
 }
 
-function scopes({ links, scoped, unguarded }: CompiledRoute): string {
-  const names = new Set([...links.flatMap((link) => link.scoped), ...scoped]);
+function scopes({ resolved, scoped, unguarded }: CompiledRoute): string {
+  const names = new Set([...resolved.flatMap((middleware) => middleware.scoped), ...scoped]);
   const note = unguarded === undefined ? '' : ` (unguarded: ${unguarded})`;
   return ([...names].join(', ') || '-') + note;
 }

@@ -9,7 +9,7 @@ import { Disconnected, HttpError, safeInstanceof, isAbort, LimitReached } from '
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
 import { concludeHttp } from '../kinds/http.js';
 import { InFlight } from './in-flight.js';
-import type { ScopedLink } from '../routing/resolve-middleware.js';
+import type { ResolvedMiddleware } from '../routing/middleware.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { normalOrigin } from '../routing/origins.js';
 import { Pipeline } from '../node/pipeline.js';
@@ -31,7 +31,7 @@ export class Dispatcher {
 
   constructor(
     routes: readonly CompiledRoute[],
-    application: readonly ScopedLink[],
+    application: readonly ResolvedMiddleware[],
     private readonly environment: Environment,
     private readonly health: boolean,
   ) {

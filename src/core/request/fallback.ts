@@ -1,8 +1,8 @@
-import { compose } from '../routing/middleware.js';
+import { compose, type ResolvedMiddleware } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
 import { HttpError, LimitReached } from '../base/errors.js';
 import { concludeHttp } from '../kinds/http.js';
-import { anyScoped, type ScopedLink } from '../routing/resolve-middleware.js';
+import { needScope } from '../routing/resolve-middleware.js';
 import type { Match, Route, Router } from '../routing/router.js';
 import { endingScope } from '../routing/scoped-step.js';
 
@@ -12,7 +12,7 @@ const PLAIN = { kind: 'http', verb: 'ALL', path: '*', host: undefined, conclude:
  * What no route answers: 404, 405 with `Allow`, and OPTIONS. It still goes through the application's middleware,
  * so that a preflight reaches its CORS.
  */
-export function nowhere(router: Router, application: readonly ScopedLink[]): Route {
+export function nowhere(router: Router, application: readonly ResolvedMiddleware[]): Route {
   const step = (ctx: Context): void => {
     const allow = router.allowed(ctx.path, ctx.request);
     if (allow.length === 0) throw new HttpError(404);
@@ -20,7 +20,7 @@ export function nowhere(router: Router, application: readonly ScopedLink[]): Rou
     if (ctx.method !== 'OPTIONS') throw new HttpError(405);
     ctx.reached = true;
   };
-  const chain = endingScope(anyScoped(application), compose(application, step));
+  const chain = endingScope(needScope(application), compose(application, step));
   return { ...PLAIN, name: 'no route', chain };
 }
 

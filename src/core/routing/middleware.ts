@@ -18,42 +18,47 @@ export interface MiddlewareClass {
 /** What `@UseMiddleware` and `createApp({ middleware })` take: functions and injectable classes. */
 export type MiddlewareLike = Middleware | (new (...args: never[]) => MiddlewareClass);
 
-/** A function of the context; what it leaves behind is on the context. */
+/** A function of the context; it leaves its outcome on the context. */
 export type Step = (ctx: Context) => unknown;
 
-/** One link of a chain: the function, and the name by which errors and `explain()` call it. */
-export interface Link {
+/** Middleware that is ready to run: a function, or the method of an injectable class. */
+export interface ResolvedMiddleware {
+  /** The name that errors and `explain()` show. */
   readonly name: string;
   readonly run: Middleware;
+  /** Names of the scoped classes that it needs. */
+  readonly scoped: readonly string[];
 }
+
+type Runnable = Pick<ResolvedMiddleware, 'name' | 'run'>;
 
 const DONE: Promise<void> = Promise.resolve();
 
-/** Folds middleware around a step, once: plain calls, with promises only where middleware makes them. */
-export function compose(links: readonly Link[], innermost: Step): Step {
-  return links.reduceRight<Step>((inner, link) => wrap(link, inner), innermost);
+/** Composes middleware around a step, once at start-up: plain calls, with promises only where middleware returns them. */
+export function compose(middleware: readonly Runnable[], innermost: Step): Step {
+  return middleware.reduceRight<Step>((inner, one) => wrap(one, inner), innermost);
 }
 
-function wrap(link: Link, inner: Step): Step {
+function wrap({ name, run }: Runnable, inner: Step): Step {
   return (ctx) => {
-    const passage = new Passage(link.name, ctx, inner);
-    const result = link.run(ctx, () => passage.next());
-    // What `next()` gives where nothing is waited for is no reason to wait, either.
-    if (!isThenable(result) || result === DONE) return passage.leave();
-    if (result === passage.rest) return passage.hand(passage.rest);
+    const guard = new NextGuard(name, ctx, inner);
+    const result = run(ctx, () => guard.next());
+    // `next()` returns DONE if the rest ran synchronously: there is nothing to wait for.
+    if (!isThenable(result) || result === DONE) return guard.leave();
+    if (result === guard.rest) return guard.hand(guard.rest);
     return Promise.resolve(result).then(
-      () => passage.leave(),
-      (error: unknown) => passage.fail(error),
+      () => guard.leave(),
+      (error: unknown) => guard.fail(error),
     );
   };
 }
 
-/** One way through one middleware: sees that `next()` is called once at most, in time, and that it is awaited. */
-class Passage {
-  rest: Rest | undefined = undefined;
+/** Checks, for one run of one middleware, that `next()` is called at most once, before the middleware returns, and awaited. */
+class NextGuard {
+  rest: TrackedPromise | undefined = undefined;
   #called = false;
   #left = false;
-  #misuse: Rest | undefined = undefined;
+  #misuse: TrackedPromise | undefined = undefined;
 
   constructor(
     readonly name: string,
@@ -69,18 +74,18 @@ class Passage {
     try {
       result = this.inner(this.ctx);
     } catch (error) {
-      return (this.rest = new Rest(Promise.reject(error)));
+      return (this.rest = new TrackedPromise(Promise.reject(error)));
     }
-    return isThenable(result) ? (this.rest = new Rest(result)) : DONE;
+    return isThenable(result) ? (this.rest = new TrackedPromise(result)) : DONE;
   }
 
-  /** The middleware has returned what `next()` gave. */
-  hand({ promise }: Rest): Promise<void> {
+  /** The middleware has returned the promise of `next()`. */
+  hand({ promise }: TrackedPromise): Promise<void> {
     this.#left = true;
     return promise;
   }
 
-  /** The middleware has returned. Where the rest still runs, the answer waits for it and the author is told. */
+  /** The middleware has returned. If the rest still runs, the response waits for it, and a warning is logged. */
   leave(): unknown {
     const { rest } = this;
     this.#left = true;
@@ -94,7 +99,7 @@ class Passage {
     return rest.observed ? rest.over : rest.promise;
   }
 
-  /** The middleware has thrown: its error is the answer, and a later one of the rest is only logged. */
+  /** The middleware has thrown: its error decides the response; a later error of the rest is only logged. */
   fail(error: unknown): never {
     const { rest } = this;
     this.#left = true;
@@ -105,10 +110,10 @@ class Passage {
     throw error;
   }
 
-  /** A call of `next()` that cannot be: its error is the answer's, or the log's where nobody waits any more. */
+  /** Rejects a wrong call of `next()`. Its error decides the response, or is logged if the middleware has returned already. */
   #refuse(why: string): Promise<void> {
     const err = new Error(`${this.name} called next() ${why}`);
-    const refusal = new Rest(Promise.reject(err));
+    const refusal = new TrackedPromise(Promise.reject(err));
     if (this.#left) this.ctx.environment.logger.error({ err, requestId: this.ctx.id }, err.message);
     else this.#misuse = refusal;
     return refusal;
@@ -123,10 +128,10 @@ class Passage {
   }
 }
 
-/** The promise that `next()` gives: knows whether anybody waits for it, so that no failure gets lost. */
-class Rest implements Promise<void> {
+/** The promise that `next()` returns. It knows whether a handler is attached, so that no rejection gets lost. */
+class TrackedPromise implements Promise<void> {
   readonly promise: Promise<void>;
-  /** Resolves when the rest is over, however it ended. */
+  /** Resolves when the promise has settled, either way. */
   readonly over: Promise<void>;
   observed = false;
   settled = false;

@@ -1,18 +1,18 @@
-import type { Link, Middleware, MiddlewareClass, MiddlewareLike } from './middleware.js';
+import type { Middleware, MiddlewareClass, MiddlewareLike, ResolvedMiddleware } from './middleware.js';
 import { ConfigurationError } from '../base/errors.js';
 import type { Class, Injection } from '../injection/injection.js';
 import { scopeOf } from './scoped-step.js';
 
-/** A link of a chain, and the scoped classes that its middleware needs. */
-export interface ScopedLink extends Link {
-  readonly scoped: readonly string[];
-}
-
 /**
- * Makes middleware callable: functions as they are, classes by their one instance, or by one for each exchange
- * where their services are scoped. @throws ConfigurationError for what is neither.
+ * Makes middleware ready to run: a function as it is, a class by its one instance, or by one instance per exchange if it
+ * needs scoped services.
+ * @throws ConfigurationError for a value that is neither a function (ctx, next) nor a class with use(ctx, next)
  */
-export function linkOf(middleware: MiddlewareLike, where: string, injection: Injection): ScopedLink {
+export function resolveMiddleware(
+  middleware: MiddlewareLike,
+  where: string,
+  injection: Injection,
+): ResolvedMiddleware {
   if (typeof middleware !== 'function') {
     throw new ConfigurationError(
       `${where}: ${String(middleware)} is not middleware: give functions (ctx, next) and classes with use(ctx, next)`,
@@ -54,6 +54,6 @@ function isClass(
 }
 
 /** Whether any of the middleware needs a scope. */
-export function anyScoped(links: readonly ScopedLink[]): boolean {
-  return links.some(({ scoped }) => scoped.length > 0);
+export function needScope(middleware: readonly ResolvedMiddleware[]): boolean {
+  return middleware.some(({ scoped }) => scoped.length > 0);
 }
