@@ -1,4 +1,35 @@
-/** What takes part in each part. `dialect` is how messages look on the wire, `path` where its sockets are. */
+/**
+ * What takes part in each part. `dialect` is how messages look on the wire, `path` where its sockets are; `runtime` is
+ * given where it is not Node.
+ */
+export const ORDERS = [
+  { name: 'fastify', label: 'Fastify', file: 'apps/fastify/orders.mjs' },
+  {
+    name: 'fastify-schemas',
+    label: 'Fastify with a response schema',
+    file: 'apps/fastify/orders.mjs',
+    options: { schemas: true },
+  },
+  { name: 'coequal', label: 'coequal', file: 'dist/coequal/orders.js' },
+  { name: 'hono', label: 'Hono', file: 'apps/hono/orders.mjs' },
+  {
+    name: 'nestjs',
+    label: 'NestJS on Fastify, singletons',
+    file: 'dist/nestjs/orders.js',
+    options: { scoped: false },
+  },
+  {
+    name: 'nestjs-scoped',
+    label: 'NestJS on Fastify, request-scoped',
+    file: 'dist/nestjs/orders.js',
+    options: { scoped: true },
+  },
+  { name: 'express', label: 'Express', file: 'apps/express/orders.mjs' },
+  { name: 'elysia', label: 'Elysia on Node', file: 'apps/elysia/orders.mjs' },
+  { name: 'elysia-bun', label: 'Elysia on Bun', file: 'apps/elysia/orders.mjs', runtime: 'bun' },
+  { name: 'bun', label: 'Bun.serve by hand', file: 'apps/bun/orders.mjs', runtime: 'bun' },
+];
+
 export const HTTP = [
   { name: 'node', label: 'node:http by hand', file: 'apps/node/http.mjs' },
   { name: 'coequal', label: 'coequal', file: 'dist/coequal/http.js' },

@@ -3,6 +3,8 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('..', import.meta.url);
+/** Bun is a program of its own, which its package brings; flags of Node mean nothing to it. */
+const BUN = fileURLToPath(new URL('node_modules/bun/bin/bun.exe', ROOT));
 const STARTUP = 60_000;
 const LIMIT = 120_000;
 const running = new Set();
@@ -19,9 +21,10 @@ function pin(core, command) {
  * Starts an application and gives `{ port, conductor, ask, busy, stop }`, with whatever else its `start` told. `busy`
  * gives the µs that its processor has been busy.
  */
-export async function startApp({ label, file, options = {} }, node, more = {}, flags = []) {
+export async function startApp({ label, file, runtime, options = {} }, node, more = {}, flags = []) {
   const path = fileURLToPath(new URL(file, ROOT));
-  const command = [node, '--expose-gc', ...flags, fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
+  const program = runtime === 'bun' ? [BUN] : [node, '--expose-gc', ...flags];
+  const command = [...program, fileURLToPath(new URL('lib/host.mjs', ROOT)), path];
   const child = launch(0, [...command, JSON.stringify({ ...options, ...more })]);
   const ready = await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${label} has not started in ${STARTUP} ms`)), STARTUP);

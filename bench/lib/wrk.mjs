@@ -47,6 +47,7 @@ class Wrk {
   #output = '';
   #began = 0;
   #active = 0;
+  #busy = 0;
 
   constructor(app, { path, headers = {}, script, args = [] }, limit) {
     this.#app = app;
@@ -61,6 +62,7 @@ class Wrk {
 
   /** The connections are opened in the first turn. */
   async start() {
+    this.#busy = -(await this.#app.busy());
     this.#began = performance.now();
     this.#child = launch(1, this.#command, []);
     this.#child.stdout.on('data', (chunk) => (this.#output += chunk));
@@ -70,24 +72,25 @@ class Wrk {
   }
 
   async turn() {
-    this.#resume();
+    await this.#resume();
     await after(TURN);
     await this.#pause();
   }
 
   /** Has a last turn, since `wrk` looks only now and then whether it is to end, and gives what it has counted. */
   async end() {
-    this.#resume();
+    await this.#resume();
     await after(TURN);
     this.#child.kill('SIGINT');
     await this.#over;
     this.#active += performance.now() - this.#began;
+    this.#busy += await this.#app.busy();
     const count = Number(/(\d+) requests in/.exec(this.#output)?.[1]);
     const faults = /Socket errors:.*|Non-2xx or 3xx responses:.*/.exec(this.#output)?.[0];
     if (!(count > 0) || (faults !== undefined && !/connect 0, read 0, write 0/.test(faults))) {
       throw new Error(`wrk of ${this.#path}: ${faults ?? this.#output}`);
     }
-    return { rate: count / (this.#active / 1000) };
+    return { rate: count / (this.#active / 1000), serverBusy: this.#busy / 1000 / this.#active };
   }
 
   fail(error) {
@@ -95,7 +98,8 @@ class Wrk {
     return error;
   }
 
-  #resume() {
+  async #resume() {
+    this.#busy -= await this.#app.busy();
     this.#began = performance.now();
     this.#child.kill('SIGCONT');
   }
@@ -104,6 +108,7 @@ class Wrk {
     this.#child.kill('SIGSTOP');
     this.#active += performance.now() - this.#began;
     // What has been asked is answered before others have their turn: a server says so when it is done with it.
-    for (let i = 0; i < 2; i++) await this.#app.busy();
+    await this.#app.busy();
+    this.#busy += await this.#app.busy();
   }
 }

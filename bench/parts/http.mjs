@@ -10,7 +10,7 @@ const ROUTES = {
   plaintext: { path: '/plaintext' },
   json: { path: '/json' },
   'params and query': { path: '/users/42/posts/hello-world?limit=10' },
-  'POST echo': { path: '/echo', script: 'echo.lua' },
+  'POST echo': { path: '/echo', script: 'post.lua', args: [JSON.stringify(OBJECT)] },
   'middleware and guard': { path: '/guarded', headers: AUTHORIZATION },
 };
 

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { ACCOUNTS, SAMPLE, confirmation } from '../dist/orders.js';
+import { ORDERS } from '../lib/catalogue.mjs';
+import { measure } from '../lib/rounds.mjs';
+import { needWrk, wrkInTurns } from '../lib/wrk.mjs';
+
+const PATH = '/shops/7/orders';
+const BODY = JSON.stringify(SAMPLE);
+
+/** Whole applications: orders that are posted behind a session. */
+export async function realistic(options) {
+  needWrk();
+  const orders = await measure({
+    entries: options.pick(ORDERS),
+    measurements: {
+      orders: async (contestants) => {
+        const apps = contestants.map(({ app }) => app);
+        return perProcessor(await wrkInTurns(apps, apps.map(route), options.seconds));
+      },
+    },
+    check,
+    warmUps: 1,
+    options,
+    log: options.log,
+  });
+  return { orders };
+}
+
+/** Rates per second of the server's processor, which do not count what else the machine was doing. */
+function perProcessor(outcomes) {
+  return outcomes.map((one) =>
+    one instanceof Error ? one : { ...one, rate: one.rate / one.serverBusy, measured: one.rate },
+  );
+}
+
+function route({ cookie }) {
+  return { path: PATH, script: 'post.lua', args: [BODY, cookie] };
+}
+
+/** The same responses from all, and a session for the measurement. */
+async function check(app, { label }) {
+  const post = async (path, body, headers = {}) => {
+    const response = await fetch(`http://127.0.0.1:${app.port}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  const signedIn = await post('/sign-in', JSON.stringify({ account: 'ada' }));
+  assert.equal(signedIn.status, 204, `${label}: status of /sign-in`);
+  app.cookie = signedIn.headers.getSetCookie()[0]?.split(';')[0];
+  const headers = { cookie: app.cookie };
+  const placed = await post(PATH, BODY, headers);
+  assert.equal(placed.status, 200, `${label}: ${placed.text}`);
+  assert.deepEqual(JSON.parse(placed.text), confirmation(7, ACCOUNTS.get('ada'), SAMPLE), label);
+  assert.equal(placed.headers.get('set-cookie'), null, `${label}: the cookie is not set again`);
+  assert.equal((await post(PATH, BODY)).status, 401, `${label}: the guard rejects`);
+  for (const [path, body] of [
+    ['/shops/seven/orders', BODY],
+    [PATH, JSON.stringify({ ...SAMPLE, items: [{ ...SAMPLE.items[0], quantity: 0 }] })],
+  ]) {
+    const { status } = await post(path, body, headers);
+    assert.ok(status === 400 || status === 422, `${label}: ${status} for what is not valid`);
+  }
+}
