@@ -16,8 +16,8 @@ export function needWrk() {
 }
 
 /**
- * Requests per second of several servers, which are asked in turns until each has been for `seconds`: the `wrk` of
- * all others are stopped meanwhile. All answers must have succeeded; for a server whose have not, its error is given.
+ * Requests per second of the processor of several servers, which does not count what else the machine was doing. They
+ * are asked in turns until each has been for `seconds`: the `wrk` of all others are stopped meanwhile. All answers must have succeeded; for a server whose have not, its error is given.
  */
 export async function wrkInTurns(apps, routes, seconds) {
   const limit = Math.ceil(30 + apps.length * seconds * 4);
@@ -45,8 +45,6 @@ class Wrk {
   #child = undefined;
   #over = Promise.resolve([]);
   #output = '';
-  #began = 0;
-  #active = 0;
   #busy = 0;
 
   constructor(app, { path, headers = {}, script, args = [] }, limit) {
@@ -63,7 +61,6 @@ class Wrk {
   /** The connections are opened in the first turn. */
   async start() {
     this.#busy = -(await this.#app.busy());
-    this.#began = performance.now();
     this.#child = launch(1, this.#command, []);
     this.#child.stdout.on('data', (chunk) => (this.#output += chunk));
     this.#over = once(this.#child, 'close');
@@ -83,14 +80,13 @@ class Wrk {
     await after(TURN);
     this.#child.kill('SIGINT');
     await this.#over;
-    this.#active += performance.now() - this.#began;
     this.#busy += await this.#app.busy();
     const count = Number(/(\d+) requests in/.exec(this.#output)?.[1]);
     const faults = /Socket errors:.*|Non-2xx or 3xx responses:.*/.exec(this.#output)?.[0];
     if (!(count > 0) || (faults !== undefined && !/connect 0, read 0, write 0/.test(faults))) {
       throw new Error(`wrk of ${this.#path}: ${faults ?? this.#output}`);
     }
-    return { rate: count / (this.#active / 1000), serverBusy: this.#busy / 1000 / this.#active };
+    return { rate: count / (this.#busy / 1e6) };
   }
 
   fail(error) {
@@ -100,13 +96,11 @@ class Wrk {
 
   async #resume() {
     this.#busy -= await this.#app.busy();
-    this.#began = performance.now();
     this.#child.kill('SIGCONT');
   }
 
   async #pause() {
     this.#child.kill('SIGSTOP');
-    this.#active += performance.now() - this.#began;
     // What has been asked is answered before others have their turn: a server says so when it is done with it.
     await this.#app.busy();
     this.#busy += await this.#app.busy();

@@ -15,7 +15,7 @@ export async function realistic(options) {
     measurements: {
       orders: async (contestants) => {
         const apps = contestants.map(({ app }) => app);
-        return perProcessor(await wrkInTurns(apps, apps.map(route), options.seconds));
+        return wrkInTurns(apps, apps.map(route), options.seconds);
       },
     },
     check,
@@ -24,13 +24,6 @@ export async function realistic(options) {
     log: options.log,
   });
   return { orders };
-}
-
-/** Rates per second of the server's processor, which do not count what else the machine was doing. */
-function perProcessor(outcomes) {
-  return outcomes.map((one) =>
-    one instanceof Error ? one : { ...one, rate: one.rate / one.serverBusy, measured: one.rate },
-  );
 }
 
 function route({ cookie }) {
