@@ -29,9 +29,6 @@ export class Context {
     undefined;
   /** @internal */ outlet: OpenConnection | undefined = undefined;
   /** @internal */ explicitStatus = 0;
-  /** Where it stands among the exchanges in flight, and since when. */
-  /** @internal */ place = -1;
-  /** @internal */ tick = 0;
   /** @internal */ deadline: Date | undefined = undefined;
   /** The last revocation before it began, until it has opened: those that follow are meant for it, too. */
   /** @internal */ since: object | undefined;

@@ -1,15 +1,15 @@
 import type { Context } from '../exchange/context.js';
 
-/** Exchanges that wait for something asynchronous: so that one that never settles is ended, and `close()` knows. */
+/** The exchanges that wait for asynchronous work. One that takes longer than the limit expires; `close()` waits for the others. */
 export class InFlight implements Iterable<Context> {
-  /** In no order: what leaves is replaced by the last, which costs less for each request than a map's upkeep. */
-  readonly #contexts: Context[] = [];
+  /** Each with the tick at which it was added: reading the clock for each request would cost more than the sweep. */
+  readonly #added = new Map<Context, number>();
   readonly #interval: number;
-  #ticks = 0;
+  #tick = 0;
   #sweeper: NodeJS.Timeout | undefined = undefined;
 
   constructor(
-    /** Milliseconds that an exchange may take, at least; it is ended within a quarter more, or a second. */
+    /** The least time, in milliseconds, after which an exchange expires; the most is a quarter more, or one second more. */
     private readonly limit: number,
     private readonly expire: (ctx: Context) => void,
   ) {
@@ -17,32 +17,24 @@ export class InFlight implements Iterable<Context> {
   }
 
   get size(): number {
-    return this.#contexts.length;
+    return this.#added.size;
   }
 
   [Symbol.iterator](): Iterator<Context> {
-    return [...this.#contexts].values();
+    return this.#added.keys();
   }
 
   add(ctx: Context): void {
-    ctx.place = this.#contexts.push(ctx) - 1;
-    ctx.tick = this.#ticks;
-    if (this.#sweeper !== undefined) return;
-    this.#sweeper = setInterval(() => this.#sweep(), this.#interval);
-    this.#sweeper.unref();
+    this.#added.set(ctx, this.#tick);
+    this.#sweeper ??= setInterval(() => this.#sweep(), this.#interval).unref();
   }
 
   has(ctx: Context): boolean {
-    // Most have never been here, and to read an array at -1 costs more than all the rest.
-    return ctx.place !== -1 && this.#contexts[ctx.place] === ctx;
+    return this.#added.has(ctx);
   }
 
   delete(ctx: Context): void {
-    if (!this.has(ctx)) return;
-    const last = this.#contexts.pop();
-    if (last === undefined || last === ctx) return;
-    this.#contexts[ctx.place] = last;
-    last.place = ctx.place;
+    this.#added.delete(ctx);
   }
 
   stop(): void {
@@ -50,18 +42,17 @@ export class InFlight implements Iterable<Context> {
     this.#sweeper = undefined;
   }
 
-  /** Times are counted in ticks: asking the clock for each request would cost more than the sweep. */
   #sweep(): void {
-    this.#ticks++;
+    this.#tick++;
     const patience = Math.ceil(this.limit / this.#interval);
-    for (const ctx of this) {
-      // One tick more, as it began somewhere within its first.
-      if (this.#ticks - ctx.tick <= patience) continue;
-      // The limit is for the head: an answer that is under way may take its time.
+    for (const [ctx, tick] of this.#added) {
+      // One tick more, because the exchange was added somewhere within its first.
+      if (this.#tick - tick <= patience) continue;
+      // The limit is for the head: a response that is being sent may take longer.
       if (ctx.headSent && !ctx.response.writableEnded && !ctx.response.destroyed) continue;
-      this.delete(ctx);
+      this.#added.delete(ctx);
       this.expire(ctx);
     }
-    if (this.#contexts.length === 0) this.stop();
+    if (this.#added.size === 0) this.stop();
   }
 }

@@ -3,10 +3,10 @@ import { isIPv6 } from 'node:net';
 import { HttpError } from '../base/errors.js';
 
 /**
- * Refuses what Node's parser lets through and RFC 9112 does not, so that a proxy before the server and the server
- * never read a request differently. `fields` is how many header fields a request may have.
+ * Refuses what Node's parser accepts against RFC 9112, so that a proxy and this server never read a request differently.
  *
- * @throws HttpError 400, 431, 501 or 505; the connection closes, since nobody knows where the next request begins.
+ * @param fields how many header fields a request may have
+ * @throws HttpError 400, 431, 501 or 505; the connection closes, because the next request may begin anywhere
  */
 export function checkRequest(
   { httpVersionMajor, httpVersionMinor, rawHeaders }: IncomingMessage,
@@ -17,7 +17,7 @@ export function checkRequest(
   if (length > fields * 2) throw refusal(431, 'The request has too many header fields');
   let hosts = 0;
   let codings: string | undefined = undefined;
-  // Of each request's fields: their lengths tell most of them apart from those that matter.
+  // This runs for each field of each request: the length of the name rules most of them out.
   for (let i = 0; i < length; i += 2) {
     const name = rawHeaders[i] as string;
     switch (name.length) {
@@ -43,25 +43,21 @@ export function checkRequest(
 const NAME = /^[\w.~-]+(?::(\d{0,5}))?$/;
 const LITERAL = /^\[([\da-f:.]+)\](?::(\d{0,5}))?$/i;
 
-/** The last one that was well-formed: most clients name the same. */
-let wellFormed = '';
-
-/** A host as it is in use: of the characters that RFC 3986 allows besides, none is ever in a name. */
+/** A host as it is in use: the other characters that RFC 3986 allows never occur in a name. */
 function checkHost(host: string): void {
-  if (host === wellFormed) return;
-  const literal = LITERAL.exec(host);
-  const port = literal === null ? NAME.exec(host)?.[1] : literal[2];
-  const named = literal === null ? NAME.test(host) : isIPv6(literal[1] ?? '');
-  if (!named || Number(port ?? 0) > 65_535) throw refusal(400, 'The Host is malformed');
-  wellFormed = host;
+  const name = NAME.exec(host);
+  const literal = name === null ? LITERAL.exec(host) : null;
+  const port = name === null ? literal?.[2] : name[1];
+  const isHost = name !== null || isIPv6(literal?.[1] ?? '');
+  if (!isHost || Number(port ?? 0) > 65_535) throw refusal(400, 'The Host is malformed');
 }
 
-/** Node has seen that it is a number, and takes what is no longer exact as one. */
+/** Node has checked that it is a number, but accepts numbers that are no longer exact. */
 function checkLength(length: string): void {
   if (length.length > 15) throw refusal(400, 'The Content-Length is too large');
 }
 
-/** RFC 9112, sections 6.1 and 6.3. Node ignores all codings but the last, and the field where a body is not usual. */
+/** RFC 9112, sections 6.1 and 6.3. Node ignores all codings but the last, and the whole field where a body is unusual. */
 function checkCodings(codings: string, minor: number): void {
   if (minor === 0) throw refusal(400, 'HTTP/1.0 has no Transfer-Encoding');
   const text = codings.toLowerCase();
@@ -70,7 +66,7 @@ function checkCodings(codings: string, minor: number): void {
   throw refusal(400, 'The Transfer-Encoding is malformed');
 }
 
-/** Codings of which the last, as is required, is chunked. */
+/** A list of codings that ends with `chunked`, as the RFC requires. */
 const CODED = /^(?:(?!chunked\b)[!#$%&'*+.^`|~\w-]+[\t ]*,[\t ]*)+chunked$/;
 
 function refusal(status: number, detail: string): HttpError {
