@@ -36,7 +36,6 @@ export class Dispatcher {
     private readonly health: boolean,
   ) {
     for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
-    this.#router.fold(routes);
     this.#nowhere = nowhere(this.#router, application);
     this.#probe = probe(() => this.#draining);
     const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
@@ -66,15 +65,12 @@ export class Dispatcher {
     try {
       if (this.#draining && !this.#isProbe(path)) throw goingDown();
       checkRequest(request, this.environment.limits.headers);
-      let route = this.#router.plain('http', method, path);
-      let params = NO_PARAMS;
-      if (route === undefined) {
-        path = canonicalPath(this.#originForm(path, request));
-        spellCanonically(request, path);
-        const match = this.#find(method, path, request);
-        if (match !== undefined) ({ route, params } = match);
-        else route = this.#isProbe(path) ? this.#probe : this.#nowhere;
-      }
+      path = canonicalPath(this.#originForm(path, request));
+      spellCanonically(request, path);
+      const { route, params } = this.#find(method, path, request) ?? {
+        route: this.#isProbe(path) ? this.#probe : this.#nowhere,
+        params: NO_PARAMS,
+      };
       if (route.kind === 'sse') decodeLastEventId(request);
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
@@ -91,8 +87,6 @@ export class Dispatcher {
     const mark = url.indexOf('?');
     const search = mark === -1 ? '' : url.slice(mark + 1);
     const target = mark === -1 ? url : url.slice(0, mark);
-    const route = this.#router.plain('websocket', 'GET', target);
-    if (route !== undefined) return { match: { route, params: NO_PARAMS }, path: target, search };
     const path = canonicalPath(this.#originForm(target, request));
     const match = this.#router.find('websocket', 'GET', path, request);
     return match && { match, path, search };
@@ -195,7 +189,7 @@ export class Dispatcher {
 
   #find(method: string, path: string, request: IncomingMessage): Match | undefined {
     const router = this.#router;
-    const stream = router.hasStreams(method) ? router.find('sse', method, path, request) : undefined;
+    const stream = router.find('sse', method, path, request);
     const answer = router.find('http', method, path, request);
     if (stream !== undefined) return answer === undefined || prefersStream(request) ? stream : answer;
     if (answer !== undefined || (method !== 'HEAD' && method !== 'GET')) return answer;

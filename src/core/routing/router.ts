@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
-import { canonicalPath, hostname, refuseDotSegments, urlPath } from './canonical-path.js';
+import { hostname, refuseDotSegments } from './canonical-path.js';
 import type { Kind, Context } from '../exchange/context.js';
 import { ConfigurationError } from '../base/errors.js';
 import { VERBS } from './metadata.js';
 import { checkTemplate, patternsOf } from './path-template.js';
 
-/** One kind of answer on one path: what start-up has folded from the decorators. */
+/** How one kind of method answers on one path: compiled from the decorators at start-up. */
 export interface Route {
   readonly kind: Kind;
   /** The method of the request; GET for sockets. */
@@ -16,9 +16,9 @@ export interface Route {
   readonly host: string | undefined;
   /** `RoomController.show`, as errors and logs name it. */
   readonly name: string;
-  /** Makes the head: middleware, then what the kind does. */
+  /** Runs the middleware, then the method as its kind does. */
   readonly chain: (ctx: Context) => unknown;
-  /** Sends the head that was decided, and goes on as the kind does. */
+  /** Sends the head of the response, and continues as its kind does. */
   readonly conclude: (ctx: Context) => void | Promise<void>;
 }
 
@@ -27,21 +27,21 @@ export interface Match {
   readonly params: Readonly<Record<string, string>>;
 }
 
-/** The parameters of a path that has none: one record for all. */
+/** The parameters of a path without any: one record for all. */
 export const NO_PARAMS: Match['params'] = Object.freeze(Object.create(null) as Record<string, string>);
 
-/** What the tree keeps: a route, and what its path says of its parameters. */
+/** A route in the tree, and facts about the parameters of its path. */
 interface Stored {
   readonly route: Route;
-  /** Whether there are none. */
+  /** Whether it has no parameters. */
   readonly bare: boolean;
-  /** Whether any of them is a part of a segment, such as `:name.json`: the path may be canonical, and the part a `..`. */
+  /** Whether a parameter is a part of a segment, such as `:name.json`: it may be `..` although the path is canonical. */
   readonly partial: boolean;
 }
 
 type Tree = FindMyWay.Instance<FindMyWay.HTTPVersion.V1>;
 
-// A parameter as long as the longest head is still a parameter; limits.head bounds it.
+// find-my-way limits parameters to 100 characters by default. Here `limits.head` bounds them.
 const MAX_PARAMETER = 1 << 20;
 
 const WHOLE = /^(?::\w+\??|\*|[^:*]*)$/;
@@ -50,16 +50,9 @@ const WHOLE = /^(?::\w+\??|\*|[^:*]*)$/;
 export class Router {
   readonly #trees: Record<Kind, Tree> = { http: tree(), sse: tree(), websocket: tree() };
   readonly #names = new Map<string, string>();
-  /** Which kinds there are, and by which methods. */
-  readonly #kinds = new Set<string>();
-  /** Routes without parameters, by verb and path. */
-  readonly #plain = {
-    http: new Map<string, Map<string, Route>>(),
-    websocket: new Map<string, Map<string, Route>>(),
-  };
-  #hosts = false;
+  #hasHosts = false;
 
-  /** @throws ConfigurationError for a duplicate, naming both, and for a template that cannot be read. */
+  /** @throws ConfigurationError for a duplicate, naming both methods, and for an invalid template */
   add(route: Route): void {
     const { kind, verb, path, host, name } = route;
     checkTemplate(path, name);
@@ -78,8 +71,7 @@ export class Router {
         this.#names.set(key, name);
       }
     }
-    for (const method of methods) this.#kinds.add(`${kind} ${method}`);
-    if (host !== undefined) this.#hosts = true;
+    if (host !== undefined) this.#hasHosts = true;
     try {
       this.#trees[kind].on(methods, path, host === undefined ? {} : { constraints: { host } }, NOTHING, {
         route,
@@ -94,45 +86,11 @@ export class Router {
     }
   }
 
-  /** Enters which of the routes, now that all are added, are found by their path alone, without a search. */
-  fold(routes: readonly Route[]): void {
-    if (this.#hosts) return;
-    for (const { kind, verb, path } of routes) {
-      if (kind === 'sse' || verb === 'ALL' || /[:*()%]/.test(path)) continue;
-      if (canonicalPath(path) !== path || urlPath(path) !== path) continue;
-      // Where there is a stream, too, `Accept` decides.
-      const streams = kind === 'http' && this.#search('sse', verb, path, undefined);
-      if (streams !== false && streams !== undefined) continue;
-      const match = this.#search(kind, verb, path, undefined);
-      if (match === undefined) continue;
-      let byPath = this.#plain[kind].get(verb);
-      if (byPath === undefined) this.#plain[kind].set(verb, (byPath = new Map()));
-      byPath.set(path, match.route);
-    }
-  }
-
-  /** The route of a path as it came, where that is its canonical spelling and no search is needed. */
-  plain(kind: 'http' | 'websocket', verb: string, path: string): Route | undefined {
-    return this.#plain[kind].get(verb)?.get(path);
-  }
-
-  /** Whether any route opens a stream by a method. */
-  hasStreams(verb: string): boolean {
-    return this.#kinds.has(`sse ${verb}`);
-  }
-
-  /** @throws HttpError 400 for a parameter with a dot segment. */
+  /** The route of a canonical path. @throws HttpError 400 for a parameter with a dot segment */
   find(kind: Kind, verb: string, path: string, request: IncomingMessage): Match | undefined {
-    // Reading one header field has Node build them all: only where a route asks for its host.
-    return this.#search(kind, verb, path, this.#hosts ? hostname(request.headers.host ?? '') : undefined);
-  }
-
-  #search(kind: Kind, verb: string, path: string, host: string | undefined): Match | undefined {
-    const found = this.#trees[kind].find(
-      verb as FindMyWay.HTTPMethod,
-      path,
-      host === undefined ? undefined : { host },
-    );
+    // Reading one header field makes Node build them all: only applications with a `host` option pay for that.
+    const constraints = this.#hasHosts ? { host: hostname(request.headers.host ?? '') } : undefined;
+    const found = this.#trees[kind].find(verb as FindMyWay.HTTPMethod, path, constraints);
     if (found === null) return undefined;
     const { route, bare, partial } = found.store as Stored;
     if (bare) return { route, params: NO_PARAMS };
@@ -141,13 +99,13 @@ export class Router {
     return { route, params };
   }
 
-  /** Methods that the path answers, as `Allow` lists them (RFC 9110, section 10.2.1); none if there is no such path. */
+  /** Methods that the path answers, for `Allow` (RFC 9110, section 10.2.1); none if no route has the path. */
   allowed(path: string, request: IncomingMessage): string[] {
     const verbs = new Set<string>(
       VERBS.filter((verb) => this.find('http', verb, path, request) !== undefined),
     );
     if (verbs.has('GET')) verbs.add('HEAD');
-    // A stream has no head without its events, and a socket none at all: HEAD is not theirs.
+    // HEAD is not allowed on event streams and sockets: neither has a head without its events or messages.
     const opens = this.find('sse', 'GET', path, request) ?? this.find('websocket', 'GET', path, request);
     if (opens !== undefined) verbs.add('GET');
     if (this.find('sse', 'POST', path, request) !== undefined) verbs.add('POST');
@@ -156,14 +114,14 @@ export class Router {
   }
 }
 
-/** `GET`, `SSE`, `SSE POST` or `WebSocket`, as people call it. */
+/** A route as tables and errors show it: `GET`, `SSE`, `SSE POST` or `WebSocket`. */
 export function label(kind: Kind, verb: string): string {
   if (kind === 'http') return verb;
   if (kind === 'websocket') return 'WebSocket';
   return verb === 'GET' ? 'SSE' : `SSE ${verb}`;
 }
 
-/** Joins templates of class and method. */
+/** Joins the templates of a class and a method. */
 export function joinPaths(...parts: string[]): string {
   const joined = parts.flatMap((part) => part.split('/')).filter((segment) => segment !== '');
   return `/${joined.join('/')}`;
@@ -173,5 +131,5 @@ function tree(): Tree {
   return FindMyWay({ maxParamLength: MAX_PARAMETER });
 }
 
-// The tree demands a function; ours stands in the store beside it.
+// find-my-way requires a handler; the route is in the store instead.
 const NOTHING = (): void => undefined;
