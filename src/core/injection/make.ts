@@ -18,22 +18,9 @@ export function perResolution(slot: number, make: Make): Make {
   return (scope, resolution) => (resolution[slot] ??= make(scope, resolution));
 }
 
-// One function for each small number of parameters: no array is made per request.
 export function constructing(target: Class, params: readonly Make[]): Make {
   const Target = target as new (...args: unknown[]) => object;
-  const [a, b, c] = params as readonly [Make, Make, Make];
-  switch (params.length) {
-    case 0:
-      return (scope) => scope.own(new Target());
-    case 1:
-      return (scope, held) => scope.own(new Target(a(scope, held)));
-    case 2:
-      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held)));
-    case 3:
-      return (scope, held) => scope.own(new Target(a(scope, held), b(scope, held), c(scope, held)));
-    default:
-      return (scope, held) => scope.own(new Target(...params.map((param) => param(scope, held))));
-  }
+  return (scope, resolution) => scope.own(new Target(...params.map((make) => make(scope, resolution))));
 }
 
 export function resolveFrom(container: DependencyContainer, dependency: Dependency): unknown {
