@@ -8,25 +8,23 @@ interface Encoding {
   frame: Frame | undefined;
 }
 
-/** One message on its way to many: encoded once for each format, and framed once, however many receive it. */
+/** A message for many readers: encoded and framed once per format. */
 export class EncodedMessage {
-  #format: Format | undefined = undefined;
-  #encoded: Encoding | undefined = undefined;
-  #others: Map<Format, Encoding | undefined> | undefined = undefined;
-  /** What the encoder threw, for the publisher. */
+  readonly #encodings = new Map<Format, Encoding | undefined>();
+  /** The first error of encoding, for the publisher. */
   failure: { error: unknown } | undefined = undefined;
   #exceeds = false;
-  /** Bytes of the Blob that the message is, read or not: what waits weighs the same all the time. */
+  /** The size of the Blob that the message carries, the same before and after it is read. */
   readonly blobSize: number | undefined;
-  /** The Blob that is to be read before the message can be encoded. */
+  /** The Blob to read before the message can be encoded. */
   #blob: Blob | undefined;
   #read: Promise<void> | undefined = undefined;
 
   constructor(
     public message: Message,
-    /** Bytes that the encoded message may have. */
+    /** The maximum size of the encoded message in bytes. */
     private readonly most = Infinity,
-    /** Learns of a failure that comes after the message was handed on, as that of a Blob does. */
+    /** Called for a failure after the message was delivered, such as that of reading a Blob. */
     private readonly onFailure?: (error: unknown) => void,
   ) {
     const { value } = message;
@@ -34,12 +32,12 @@ export class EncodedMessage {
     this.blobSize = this.#blob?.size;
   }
 
-  /** Whether there is a Blob to be read first. */
+  /** Whether a Blob must be read first. */
   get unread(): boolean {
     return this.#blob !== undefined;
   }
 
-  /** Reads the Blob, once for all readers. Where that fails the message cannot be encoded. */
+  /** Reads the Blob, once for all readers. If that fails, the message cannot be encoded. */
   read(): Promise<void> {
     return (this.#read ??= this.#readBlob());
   }
@@ -60,12 +58,12 @@ export class EncodedMessage {
     if (this.blobSize !== undefined) this.onFailure?.(error);
   }
 
-  /** Whether the message has too many bytes in one of the formats: its publisher is told before anybody receives it. */
+  /** Whether the message is too large in one of the readers' formats. Call it before delivery, so that no reader gets it. */
   isTooLarge(readers: Iterable<{ readonly format?: Format }>): boolean {
     const { blobSize = 0 } = this;
     if (blobSize > this.most) this.failure = { error: tooLarge(blobSize, this.most) };
     if (this.#blob !== undefined) return blobSize > this.most;
-    // The formats differ by less than that: an escape or the name of a field for each character at the most.
+    // Formats differ in size by less than a factor of 8: at most one escape or field name per character.
     const limit = this.most / 8;
     for (const { format } of readers) {
       if (format === undefined) continue;
@@ -76,30 +74,24 @@ export class EncodedMessage {
     return false;
   }
 
-  /** The message in a format; undefined where it cannot be encoded, which `failure` tells the publisher. */
+  /** The framed message in a format; undefined if it cannot be encoded, with `failure` set. */
   frame(format: Format): Frame | undefined {
     const encoded = this.#in(format);
     return encoded && (encoded.frame ??= format.frame(encoded.payload));
   }
 
-  /** The message in a format, for those who frame it themselves; undefined as above. */
+  /** The message in a format, unframed; undefined as above. */
   payload(format: Format): string | Uint8Array | undefined {
     return this.#in(format)?.payload;
   }
 
   #in(format: Format): Encoding | undefined {
-    if (format === this.#format) return this.#encoded;
-    if (this.#format === undefined) {
-      this.#format = format;
-      return (this.#encoded = this.#encode(format));
-    }
-    const others = (this.#others ??= new Map());
-    if (!others.has(format)) others.set(format, this.#encode(format));
-    return others.get(format);
+    if (!this.#encodings.has(format)) this.#encodings.set(format, this.#encode(format));
+    return this.#encodings.get(format);
   }
 
   #encode(format: Format): Encoding | undefined {
-    // It could not be read, which `failure` says already.
+    // Reading the Blob failed, and `failure` is set.
     if (this.#blob !== undefined) return undefined;
     try {
       const payload = format.payload(this.message);
