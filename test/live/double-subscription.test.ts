@@ -37,13 +37,13 @@ describe('a connection that subscribes to a channel again', () => {
         const reader = await openReader(server, kind, '/rooms/a');
         expect(room.size).to.equal(1);
         room.publish('new');
-        await reader.until(({ data }) => data.at(-1) === 'new');
+        await reader.until(({ last }) => last === 'new');
         expect(reader.data).to.deep.equal(history ? ['old', 'new'] : ['new']);
         // Calling one of them again ends nothing that others have begun.
         for (let n = 0; n < 5; n++) ends[0]?.();
         ends[1]?.();
         room.publish('newer');
-        await reader.until(({ data }) => data.at(-1) === 'newer');
+        await reader.until(({ last }) => last === 'newer');
         ends[2]?.();
         expect(room.size, 'the method has returned the channel as well').to.equal(1);
         reader.leave();

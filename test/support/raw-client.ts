@@ -71,9 +71,19 @@ export class RawClient {
 
   /** The one answer of a connection: until the server closes it, or until all is there where it says that it keeps it. */
   async answer(): Promise<RawAnswer> {
-    await Promise.race([this.closed(), this.until(isKept).catch(() => this.closed())]);
+    await Promise.race([this.closed(), this.#whole().catch(() => this.closed())]);
     this.socket.destroy();
     return parse(this.received.toString('latin1'));
+  }
+
+  /** Resolves when the answer is complete by its own framing, or, where it does not keep its connection, when that closes. */
+  async #whole(): Promise<void> {
+    const { headers } = await this.opening();
+    if (headers['connection']?.toLowerCase() !== 'keep-alive') return this.closed();
+    const start = this.received.indexOf('\r\n\r\n') + 4;
+    const chunked = headers['transfer-encoding'] === 'chunked';
+    const length = Number(headers['content-length'] ?? 0);
+    await this.until((bytes) => (chunked ? bytes.includes('\r\n0\r\n\r\n') : bytes.length - start >= length));
   }
 
   /** The head of the first answer, as soon as it is there. */
@@ -115,15 +125,6 @@ export function maskedFrame(opcode: number, payload: string | Uint8Array): Buffe
   // A mask of zeros leaves the payload as it is.
   data.copy(frame, long ? 8 : 6);
   return frame;
-}
-
-/** Whether an answer is whole by its own framing, and the connection goes on after it. */
-function isKept(received: Buffer): boolean {
-  const { headers } = parse(received.toString('latin1'));
-  if (headers['connection']?.toLowerCase() !== 'keep-alive') return false;
-  if (headers['transfer-encoding'] === 'chunked') return received.includes('\r\n0\r\n\r\n');
-  const end = received.indexOf('\r\n\r\n');
-  return end !== -1 && received.length - end - 4 >= Number(headers['content-length'] ?? 0);
 }
 
 function parse(text: string): RawAnswer {

@@ -31,6 +31,11 @@ export class Reader {
     return this.received.map(({ data }) => data);
   }
 
+  /** The data that came last. */
+  get last(): unknown {
+    return this.received.at(-1)?.data;
+  }
+
   pause(): void {
     this.pipe.pause();
   }
@@ -101,6 +106,7 @@ async function openStream(url: string, headers: Record<string, string>): Promise
     parser.feed(text);
     // An id without data is no event, and the parser does not show it; a browser comes back with it all the same.
     block += text;
+    if (!text.includes('\n')) return;
     const end = block.lastIndexOf('\n\n') + 2;
     if (end === 1) return;
     for (const [, id] of block.slice(0, end).matchAll(/^id: (.*)$/gm)) {

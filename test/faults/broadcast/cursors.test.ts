@@ -66,7 +66,7 @@ describe('Broadcast', () => {
     /** What a reader is sent before the message that is published once it is there. */
     async function before(reader: Reader, channel = room): Promise<unknown[]> {
       channel.publish('last');
-      await reader.until(({ data }) => data.at(-1) === 'last');
+      await reader.until(({ last }) => last === 'last');
       return reader.received
         .slice(0, -1)
         .map(({ event, data }) => (event === undefined ? data : { [event]: data }));

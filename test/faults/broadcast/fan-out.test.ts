@@ -177,7 +177,7 @@ describe('Broadcast', () => {
       expect(log.at('error')).to.have.lengthOf(1);
       expect((await server.fetch(`/fussy/${name}`, { json: {} })).status).to.equal(204);
       expect(await socket.next()).to.equal('said');
-      for (const reader of open) await reader.until(({ data }) => data.at(-1) === 'said');
+      for (const reader of open) await reader.until(({ last }) => last === 'said');
       socket.raw.terminate();
     });
 

@@ -43,7 +43,7 @@ describe('Slow and stuck', () => {
     for (const kind of readerKinds) {
       holds(`by ${kind} goes on, before its head is sent as after it, and all arrives`, async () => {
         const reader = await openReader(server, kind, '/fed/first');
-        await reader.until(({ data }) => data.at(-1) === 'the last');
+        await reader.until(({ last }) => last === 'the last');
         expect(reader.data).to.deep.equal([...Array<string>(PIECES).fill(PIECE), 'the last']);
         reader.leave();
       });
