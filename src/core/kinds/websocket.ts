@@ -215,7 +215,7 @@ export class SocketRoute implements Conversation<Socket> {
     return this.#text ? message : parseJson(message);
   }
 
-  /** Answers a message that failed by the problem; the socket stays open. */
+  /** Answers a message that failed by the problem; the socket stays open, unless the problem cannot be encoded. */
   refuse(socket: Socket, error: unknown): void | Promise<void> {
     const { context } = socket;
     if (safeInstanceof(Unacceptable, error)) {
@@ -223,7 +223,14 @@ export class SocketRoute implements Conversation<Socket> {
       return;
     }
     const shown = context.environment.report(error, context, this.method.options.onError);
-    return whenShown(shown, (known) => void socket.send({ error: problem(known, context.id) }));
+    return whenShown(shown, (known) => {
+      try {
+        socket.send({ error: problem(known, context.id) });
+      } catch (failure) {
+        void context.environment.report(failure, context);
+        socket.close(1011, 'an error could not be sent');
+      }
+    });
   }
 
   #reply(socket: Socket, value: unknown): void | Promise<void> {

@@ -124,7 +124,7 @@ export class Incoming<S extends OpenSocket> {
           const value = this.conversation.decode(message);
           return { done: false, value: (isThenable(value) ? await value : value) as In };
         } catch (error) {
-          this.conversation.refuse(this.socket, error);
+          await this.conversation.refuse(this.socket, error);
         }
       }
     };

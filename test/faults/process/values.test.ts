@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Body, Controller, Ctx, Rpc, WebSocket, type Context } from 'coequal';
+import { Body, Controller, Ctx, HttpError, Rpc, Socket, WebSocket, type Codec, type Context } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { doors, Everywhere } from '../../support/doors.js';
 
@@ -74,6 +74,45 @@ class Values {
   }
 }
 
+/** A codec of one type of message, which errors are not. */
+const codec: Codec = {
+  decode: (data) => JSON.parse(String(data)) as unknown,
+  encode(value) {
+    if (value !== 'pong') throw new TypeError('unknown message');
+    return value;
+  },
+};
+/** Maps nothing, and later. */
+const onError = () => Promise.resolve();
+
+@Controller()
+class Unencodable {
+  @WebSocket('/extension')
+  extension(@Body() _text: string) {
+    throw new HttpError(409, 'Taken', { extensions: { id: 1n } });
+  }
+
+  @WebSocket('/message', { codec })
+  message(@Body() _value: object) {
+    return 'pong';
+  }
+
+  @WebSocket('/message/later', { codec, onError })
+  later(@Body() _value: object) {
+    return 'pong';
+  }
+
+  @WebSocket('/loop', { codec })
+  async loop(@Socket() socket: Socket) {
+    for await (const _value of socket) socket.send('pong');
+  }
+
+  @WebSocket('/loop/later', { codec, onError })
+  loopLater(@Socket() socket: Socket) {
+    return this.loop(socket);
+  }
+}
+
 describe('Process', () => {
   describe('what user code returns', () => {
     const { server, log, holds } = mistreated({ controllers: [Values] });
@@ -115,6 +154,19 @@ describe('Process', () => {
           expect(log.at('error')).to.have.length(1);
         });
       }
+    }
+  });
+
+  describe('an error that cannot be encoded', () => {
+    const { server, log, holds } = mistreated({ controllers: [Unencodable] });
+
+    for (const path of ['/extension', '/message', '/message/later', '/loop', '/loop/later']) {
+      holds(`closes its socket with 1011 and is logged: ${path}`, async () => {
+        const socket = await server.socket(path);
+        socket.send('no JSON');
+        expect(await socket.closed()).to.deep.equal({ code: 1011, reason: 'an error could not be sent' });
+        expect(log.at('error')).to.have.length(1);
+      });
     }
   });
 });
