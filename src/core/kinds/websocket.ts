@@ -135,10 +135,9 @@ export class SocketRoute implements Conversation<Socket> {
     try {
       const value = this.method.run.perConnection(ctx, undefined);
       if (isThenable(value))
-        void Promise.resolve(value).then(
-          (later) => this.#settle(socket, later),
-          (error: unknown) => this.#fail(socket, error),
-        );
+        void Promise.resolve(value)
+          .then((later) => this.#settle(socket, later))
+          .catch((error: unknown) => this.#fail(socket, error));
       else this.#settle(socket, value);
     } catch (error) {
       this.#fail(socket, error);

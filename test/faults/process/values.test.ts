@@ -16,6 +16,11 @@ const SOURCES: Record<string, () => unknown> = {
   }),
   'an iterable that cannot be iterated': () => ({ [Symbol.asyncIterator]: fail }),
   'an iterable whose next() throws': () => ({ [Symbol.asyncIterator]: () => ({ next: fail }) }),
+  'a stream that has a reader': () => {
+    const stream = new ReadableStream();
+    stream.getReader();
+    return stream;
+  },
   'an iterable whose next() is none': () => ({ [Symbol.asyncIterator]: () => ({}) }),
 };
 
@@ -61,6 +66,11 @@ class Values {
   @Everywhere('/send')
   send(@Ctx() ctx: Context) {
     ctx.send(make());
+  }
+
+  @Everywhere('/later')
+  later() {
+    return Promise.resolve(make());
   }
 
   @WebSocket('/messages')
@@ -145,14 +155,16 @@ describe('Process', () => {
     }
 
     for (const [name, source] of Object.entries(SOURCES)) {
-      for (const door of doors) {
-        holds(`fails by itself, in a ${door.kind}: ${name}`, async () => {
-          make = source;
-          const visit = await door.open(server, '/value');
-          if (visit.status === 101) await visit.ended();
-          else expect(visit.problem).to.include({ status: 500, title: 'Internal Server Error' });
-          expect(log.at('error')).to.have.length(1);
-        });
+      for (const path of ['/value', '/later']) {
+        for (const door of doors) {
+          holds(`fails by itself, in a ${door.kind} by ${path}: ${name}`, async () => {
+            make = source;
+            const visit = await door.open(server, path);
+            if (visit.status === 101) await visit.ended();
+            else expect(visit.problem).to.include({ status: 500, title: 'Internal Server Error' });
+            expect(log.at('error')).to.have.length(1);
+          });
+        }
       }
     }
   });
