@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { SessionStore } from 'coequal';
 import { servers } from '../support/doors.js';
-import { Journal } from '../support/journal.js';
+import { LocalBroker } from '../../src/live/broadcast/local-broker.js';
+import { Journal, Recorder } from '../support/journal.js';
 import { Shelf, siteOf } from '../support/site.js';
 
 describe('sessions', () => {
@@ -105,6 +106,49 @@ describe('sessions', () => {
       await stream.next();
       expect(await stream.next()).to.include({ event: 'end' });
       expect(shelf.keys, 'and the session with them').to.deep.equal([]);
+    });
+
+    it('ends the connections of a session when a request finds that it has expired', async () => {
+      const shelf = new Shelf();
+      const visitor = siteOf(serve, { store: shelf, idle: 10_000 });
+      await visitor.post('/sign-in');
+      const [socket, stream] = await Promise.all([visitor.socket('/me'), visitor.sse('/me')]);
+      await stream.next();
+      shelf.age({ seen: 10_000 });
+      await visitor.get('/look');
+      expect(await socket.closed()).to.deep.equal({ code: 3000, reason: 'expired' });
+      expect(await stream.next()).to.include({ event: 'end' });
+    });
+
+    it('ends the connections of a session when store and broker fail at its end', async () => {
+      const shelf = new Shelf();
+      const outage = { on: false };
+      const failing = <T>(work: () => T): T => {
+        if (outage.on) throw new Error('connection refused');
+        return work();
+      };
+      class Broker extends LocalBroker {
+        override revoke(...given: Parameters<LocalBroker['revoke']>): void {
+          failing(() => super.revoke(...given));
+        }
+      }
+      const store: SessionStore = {
+        get: async (key) => failing(() => shelf.get(key)),
+        set: (key, record) => failing(() => shelf.set(key, record)),
+        delete: (key) => failing(() => shelf.delete(key)),
+      };
+      const logger = new Recorder();
+      const visitor = siteOf(
+        serve,
+        { store, idle: 10_000, rolling: false },
+        { logger, broker: new Broker() },
+      );
+      await visitor.post('/sign-in');
+      shelf.age({ seen: 9_800 });
+      const socket = await visitor.socket('/me');
+      outage.on = true;
+      expect(await socket.closed()).to.deep.equal({ code: 3000, reason: 'expired' });
+      expect(logger.at('error').map(({ message }) => message)).to.deep.equal(['session could not be ended']);
     });
 
     it('keeps the connections of a session for as long as their client sends', async () => {

@@ -69,7 +69,7 @@ export class Connections implements Iterable<Connection> {
     private readonly limits: Limits,
     private readonly channels: ChannelReaders,
   ) {
-    broker.onRevoke((target, reason) => this.#revoked(target, reason));
+    broker.onRevoke((target, reason) => this.revokeHere(target, reason));
   }
 
   /** The number of open connections in this process. */
@@ -114,10 +114,28 @@ export class Connections implements Iterable<Connection> {
    * asks afterwards is decided anew. Whoever was given the channel by `@Channel` before may no longer read it: 401.
    *
    * @param reason what the clients are told: as much of it as the 123 bytes of a close frame hold
-   * @throws TypeError for a target that names nothing, or several things
+   * @throws TypeError for a target that names nothing, or several things; what the broker throws, after the connections of this
+   * process have ended
    */
   async revoke(target: Revocable, reason = 'revoked'): Promise<void> {
-    await this.broker.revoke(targetOf(target), reason);
+    const named = targetOf(target);
+    try {
+      await this.broker.revoke(named, reason);
+    } catch (error) {
+      // A broker that fails keeps no connection of this process open.
+      this.revokeHere(named, reason);
+      throw error;
+    }
+  }
+
+  /** @internal Ends the connections of this process that the target names. */
+  revokeHere(target: RevokeTarget, reason: string): void {
+    const told = closeReason(reason);
+    if ('channel' in target) return this.channels.revoke(target.channel, told);
+    const revocation = new Revocation(target, told);
+    this.#lastRevocation.next = revocation;
+    this.#lastRevocation = revocation;
+    for (const connection of this.#named(target)) connection.close(3000, told);
   }
 
   /** @internal What an exchange holds while it may still open. */
@@ -236,15 +254,6 @@ export class Connections implements Iterable<Connection> {
     take(this.#byUser, entry.user, entry);
     take(this.#bySession, entry.session, entry);
     take(this.#byAddress, entry.address, entry);
-  }
-
-  #revoked(target: RevokeTarget, reason: string): void {
-    const told = closeReason(reason);
-    if ('channel' in target) return this.channels.revoke(target.channel, told);
-    const revocation = new Revocation(target, told);
-    this.#lastRevocation.next = revocation;
-    this.#lastRevocation = revocation;
-    for (const connection of this.#named(target)) connection.close(3000, told);
   }
 
   #named(target: Exclude<RevokeTarget, { channel: string }>): Connection[] {

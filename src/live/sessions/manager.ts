@@ -26,6 +26,16 @@ export interface SessionTimes {
   rolling: boolean;
 }
 
+/** Ends the connections of a session, by its key. */
+export interface SessionConnections {
+  /** In all processes. */
+  revoke(key: string, reason: string): Promise<void>;
+  /** In this process. */
+  close(key: string, reason: string): void;
+  /** Logs why the end of a session has failed that no request waits for. */
+  report(error: unknown): void;
+}
+
 /** Keeps the sessions that this process uses, one object for each, whoever uses it. */
 export class SessionManager implements Manager {
   // Held weakly: a session that no exchange uses any more is the store's alone.
@@ -39,7 +49,7 @@ export class SessionManager implements Manager {
   constructor(
     store: SessionStore,
     private readonly times: SessionTimes,
-    private readonly revoke: (key: string, reason: string) => Promise<void>,
+    private readonly connections: SessionConnections,
   ) {
     this.#records = recordsOf(store);
   }
@@ -51,7 +61,10 @@ export class SessionManager implements Manager {
     const writes = known?.writes;
     const record = await this.#records.get(key);
     if (record === undefined || this.#isOver(record)) {
-      if (known !== undefined) known.ended = true;
+      if (known !== undefined && !known.ended) {
+        known.ended = true;
+        this.connections.close(key, 'expired');
+      }
       return undefined;
     }
     // Another exchange may have come first while the store was asked.
@@ -99,7 +112,7 @@ export class SessionManager implements Manager {
         Math.max(1, active.record.created + this.times.absolute - Date.now()),
       );
     });
-    await this.revoke(active.key, reason);
+    await this.connections.revoke(active.key, reason);
   }
 
   async verify(active: Active): Promise<boolean> {
@@ -123,19 +136,29 @@ export class SessionManager implements Manager {
    */
   watch(active: Active): () => void {
     active.watchers++;
-    if (active.watchers === 1) this.#await(active);
+    if (active.timer === undefined) this.#await(active);
     return () => {
       active.watchers--;
-      if (active.watchers === 0) clearTimeout(active.timer);
+      if (active.watchers === 0) this.#stop(active);
     };
   }
 
+  #stop(active: Active): void {
+    clearTimeout(active.timer);
+    active.timer = undefined;
+  }
+
   #await(active: Active): void {
+    this.#stop(active);
     // A timer cannot wait longer than 2^31 - 1 milliseconds: what ends later is looked at again.
     const wait = Math.min(Math.max(this.#end(active.record) - Date.now(), 0), 0x7fffffff);
     active.timer = setTimeout(() => {
-      // Where the store cannot be asked, the session counts as over: nobody can open anything with it either.
-      this.#expire(active).catch(() => this.revoke(active.key, 'expired'));
+      active.timer = undefined;
+      this.#expire(active).catch((error: unknown) => {
+        // Without the store no connection can open with the session; those that are open end, too.
+        this.connections.report(error);
+        this.connections.close(active.key, 'expired');
+      });
     }, wait);
     active.timer.unref();
   }
@@ -144,7 +167,8 @@ export class SessionManager implements Manager {
   async #expire(active: Active): Promise<void> {
     const { writes } = active;
     const record = await this.#records.get(active.key);
-    if (active.ended || active.watchers === 0) return;
+    if (active.watchers === 0) return;
+    if (active.ended) return this.connections.close(active.key, 'expired');
     if (record === undefined || this.#isOver(record)) return this.end(active, 'expired');
     if (active.writes === writes) active.record = record;
     this.#await(active);

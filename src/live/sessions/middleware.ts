@@ -87,8 +87,16 @@ export function sessions(options: SessionOptions = {}): Middleware {
   const managerOf = ({ environment }: Context): SessionManager => {
     let manager = managers.get(environment);
     if (manager === undefined) {
-      const revoke = (session: string, reason: string) => environment.connections.revoke({ session }, reason);
-      manager = new SessionManager(store, { idle, absolute, rolling }, revoke);
+      const { connections, logger } = environment;
+      manager = new SessionManager(
+        store,
+        { idle, absolute, rolling },
+        {
+          revoke: (session, reason) => connections.revoke({ session }, reason),
+          close: (session, reason) => connections.revokeHere({ session }, reason),
+          report: (err) => logger.error({ err }, 'session could not be ended'),
+        },
+      );
       managers.set(environment, manager);
     }
     return manager;
