@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { Connections, type Middleware } from 'coequal';
+import { Connections, Controller, Post, Session, type Middleware, type SessionStore } from 'coequal';
 import { Refused } from 'coequal/testing';
 import { doors, servers } from '../support/doors.js';
 import { Journal } from '../support/journal.js';
-import { Shelf, siteOf } from '../support/site.js';
+import { Shelf, Site, siteOf } from '../support/site.js';
 
 describe('sessions', () => {
   const serve = servers();
@@ -27,6 +27,55 @@ describe('sessions', () => {
       expect(await kept.json()).to.deep.equal({ count: 1 });
       kept.close();
       keptStream.close();
+    });
+
+    it('ends its sockets and streams if the store fails, and the next request ends it in the store', async () => {
+      const shelf = new Shelf();
+      const outage = { on: false };
+      const write = <T>(work: () => T): T => {
+        if (outage.on) throw new Error('connection refused');
+        return work();
+      };
+      const store: SessionStore = {
+        get: (key) => shelf.get(key),
+        set: (key, record) => write(() => shelf.set(key, record)),
+        delete: (key) => write(() => shelf.delete(key)),
+      };
+      const visitor = siteOf(serve, { store });
+      await visitor.post('/sign-in');
+      const tab = visitor.another(visitor.cookie);
+      const [socket, stream] = await Promise.all([visitor.socket('/me'), visitor.sse('/me')]);
+      await stream.next();
+      outage.on = true;
+      expect((await visitor.post('/sign-out')).status).to.equal(500);
+      expect(await socket.closed()).to.deep.equal({ code: 3000, reason: 'signed out' });
+      expect(await stream.next()).to.include({ event: 'end' });
+      outage.on = false;
+      expect(await (await tab.get('/look')).json()).to.include({ exists: false });
+      expect(shelf.keys).to.deep.equal([]);
+    });
+
+    it('can be tried again by the method whose store has failed', async () => {
+      @Controller()
+      class Leave {
+        @Post('/leave') async leave(@Session() session: Session) {
+          await session.destroy().catch(() => session.destroy());
+        }
+      }
+      const shelf = new Shelf();
+      let failures = 0;
+      const store: SessionStore = {
+        get: (key) => shelf.get(key),
+        set: (key, record) => shelf.set(key, record),
+        delete: (key) => {
+          if (failures++ === 0) throw new Error('connection refused');
+          return shelf.delete(key);
+        },
+      };
+      const visitor = siteOf(serve, { store }, { controllers: [Site, Leave] });
+      await visitor.post('/visit');
+      expect((await visitor.post('/leave')).status).to.equal(204);
+      expect([failures, shelf.keys]).to.deep.equal([2, []]);
     });
 
     it('lets nothing through to them once destroy() has resolved', async () => {

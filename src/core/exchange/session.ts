@@ -103,7 +103,13 @@ export class Session<T extends object = Data> {
     this.#active = undefined;
     if (active === undefined) return;
     if (this.#cookie.settable) this.#cookie.set(undefined);
-    await this.#manager.end(active, reason);
+    try {
+      await this.#manager.end(active, reason);
+    } catch (error) {
+      // A second attempt ends it in the store, too.
+      this.#active ??= active;
+      throw error;
+    }
   }
 
   /** @internal Whether the store still holds it. */

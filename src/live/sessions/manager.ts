@@ -69,7 +69,11 @@ export class SessionManager implements Manager {
     }
     // Another exchange may have come first while the store was asked.
     const active = this.#active.get(key)?.deref() ?? this.#keep(key, record);
-    if (active.ended) return undefined;
+    if (active.ended) {
+      // The store has not been reached yet: a sign-out that has failed is made up for.
+      await this.#delete(active);
+      return undefined;
+    }
     if (active === known && active.writes === writes) active.record = record;
     return active;
   }
@@ -106,13 +110,16 @@ export class SessionManager implements Manager {
   /** Ends a session: first in this process, so that nothing opens with it while the store is told. */
   async end(active: Active, reason: string): Promise<void> {
     active.ended = true;
-    await this.#inTurn(active, async () => {
-      await this.#records.end(
-        active.key,
-        Math.max(1, active.record.created + this.times.absolute - Date.now()),
-      );
-    });
-    await this.connections.revoke(active.key, reason);
+    try {
+      await this.#delete(active);
+    } finally {
+      await this.connections.revoke(active.key, reason);
+    }
+  }
+
+  #delete(active: Active): Promise<void> {
+    const lifetime = Math.max(1, active.record.created + this.times.absolute - Date.now());
+    return this.#inTurn(active, () => this.#records.end(active.key, lifetime));
   }
 
   async verify(active: Active): Promise<boolean> {
