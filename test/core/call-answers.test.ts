@@ -1,10 +1,14 @@
 import { expect } from 'chai';
+import type { Response } from 'express';
+import type { IncomingMessage } from 'node:http';
 import {
   Channel,
+  connect,
   Controller,
   defineChannel,
   event,
   Rpc,
+  Signal,
   UseMiddleware,
   WebSocket,
   type Channel as Of,
@@ -50,6 +54,21 @@ describe('the answer to a call', () => {
       response.setHeader('content-type', 'text/plain').end('not you');
     })
     refused() {
+      throw new Error('is not called');
+    }
+
+    @Rpc()
+    @UseMiddleware((ctx: Context) => {
+      ctx.status = 302;
+      ctx.send('/login');
+    })
+    moved() {
+      throw new Error('is not called');
+    }
+
+    @Rpc()
+    @UseMiddleware(connect((_: IncomingMessage, response: Response) => response.redirect('/login')))
+    redirected() {
       throw new Error('is not called');
     }
 
@@ -120,6 +139,14 @@ describe('the answer to a call', () => {
     expect((await call('refused')).error?.data).to.include({ status: 403, detail: 'not you' });
   });
 
+  for (const method of ['moved', 'redirected']) {
+    it(`is an error where its middleware redirects: ${method}`, async () => {
+      const { error } = await call(method);
+      expect(error?.code).to.equal(-32000);
+      expect(error?.data).to.include({ status: 403 });
+    });
+  }
+
   it('has no header fields, and middleware may set them all the same', async () => {
     expect((await call('counted')).result).to.equal('counted');
   });
@@ -165,6 +192,61 @@ describe('the answer to a call', () => {
       ]);
     } finally {
       await small.close();
+    }
+  });
+});
+
+describe('a call', () => {
+  const Ticks = defineChannel<number>('ticks');
+  const ended = deferred();
+  const signals: AbortSignal[] = [];
+
+  @Controller('/calls')
+  class Loops {
+    @WebSocket() open() {}
+
+    @Rpc() loop(@Channel(Ticks) ticks: Of<number>, @Signal() signal: AbortSignal) {
+      signals.push(signal);
+      void (async () => {
+        for await (const _ of ticks) expect.fail('nothing is published');
+        ended.resolve();
+      })();
+      return 'begun';
+    }
+  }
+  const server = serve({ controllers: [Loops], logger: false });
+  after(() => server.close());
+
+  it('ends the loops over channels that it began, and aborts its signal', async () => {
+    const socket = await server.socket('/calls');
+    socket.send({ jsonrpc: '2.0', id: 1, method: 'loop' });
+    expect(await socket.json<Answer>()).to.have.property('result', 'begun');
+    await ended.promise;
+    expect(signals.pop()?.aborted).to.equal(true);
+  });
+});
+
+describe('a call whose socket closes', () => {
+  it('has its signal aborted', async () => {
+    const [begun, aborted] = [deferred(), deferred()];
+    @Controller('/calls')
+    class Held {
+      @WebSocket() open() {}
+      @Rpc() held(@Signal() signal: AbortSignal) {
+        signal.addEventListener('abort', () => aborted.resolve());
+        begun.resolve();
+        return aborted.promise;
+      }
+    }
+    const server = serve({ controllers: [Held], logger: false });
+    try {
+      const socket = await server.socket('/calls');
+      socket.send({ jsonrpc: '2.0', id: 1, method: 'held' });
+      await begun.promise;
+      socket.close();
+      await aborted.promise;
+    } finally {
+      await server.close();
     }
   });
 });

@@ -493,8 +493,26 @@ describe('timeouts.handler', () => {
     @Get('/never') never() {
       return new Promise(() => undefined);
     }
+    @Get('/ended') ended(@Ctx() { response }: Context) {
+      response.end('ended by hand');
+      return new Promise(() => undefined);
+    }
   }
-  const server = serve({ controllers: [Slow], logger: false, timeouts: { handler: 50 } });
+  const failed: string[] = [];
+  const server = serve({
+    controllers: [Slow],
+    logger: false,
+    timeouts: { handler: 50 },
+    onError: (_, { path }) => void failed.push(path),
+  });
+
+  it('reports no error for a method that works on after its response has ended', async () => {
+    expect(await (await server.fetch('/ended')).text()).to.equal('ended by hand');
+    // Begun later, and over by the limit: the first has outlived it.
+    expect((await server.fetch('/never')).status).to.equal(503);
+    expect((await server.fetch('/never')).status).to.equal(503);
+    expect(failed).to.deep.equal(['/never', '/never']);
+  });
 
   it('does not cut an answer that is under way', async () => {
     const answer = await server.fetch('/under-way');

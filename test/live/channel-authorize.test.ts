@@ -277,6 +277,31 @@ describe('authorize of a channel', () => {
       if (status !== undefined) expect((await socket.closed()).code).to.equal(3003);
     });
   }
+
+  it('is asked once at renew(), however often calls have subscribed the connection', async () => {
+    let asked = 0;
+    const Room = defineChannel<string>('rooms/:room', { authorize: () => ++asked > 0 });
+    const opened: Connection[] = [];
+    @Controller('/rooms/:room')
+    class RoomController {
+      @WebSocket()
+      open(@Connection() connection: Connection) {
+        opened.push(connection);
+      }
+      @Rpc('join')
+      join(@Channel(Room) room: Channel<string>) {
+        return room;
+      }
+    }
+    const socket = await serve({ controllers: [RoomController] }).socket('/rooms/lobby');
+    for (let id = 0; id < 3; id++) {
+      socket.send({ jsonrpc: '2.0', id, method: 'join' });
+      await socket.next();
+    }
+    asked = 0;
+    await opened[0]?.renew({});
+    expect(asked).to.equal(1);
+  });
 });
 
 describe('two definitions of channels', () => {

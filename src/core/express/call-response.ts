@@ -34,13 +34,14 @@ export class CallResponse extends ServerResponse {
     if (!this.headersSent) this.writeHead(this.statusCode);
   }
 
-  /** What was sent, as the result of the call. @throws HttpError for a status of 400 and above. */
+  /** What was sent, as the result of the call. @throws HttpError for a status of 300 and above: a call follows no redirect. */
   result(): unknown {
     const text = Buffer.concat(this.#chunks).toString();
     const type = String(this.getHeader('content-type') ?? '');
     const value: unknown = /[/+]json\b/.test(type) ? parsed(text) : text;
     const { statusCode: status } = this;
-    if (status < 400) return value === '' ? undefined : value;
+    if (status < 300) return value === '' ? undefined : value;
+    if (status < 400) throw new HttpError(403, 'The call was redirected');
     const shown = status > 599 ? 500 : status;
     if (typeof value === 'string')
       throw new HttpError(shown, /^text\/plain\b/.test(type) ? value : undefined);

@@ -18,6 +18,7 @@ export class CallContext extends Context {
   #attributes: Attributes | undefined = undefined;
   #entered = false;
   #response: CallResponse | undefined = undefined;
+  #abort: AbortController | undefined = undefined;
 
   constructor(
     connection: Context,
@@ -58,8 +59,19 @@ export class CallContext extends Context {
     return (this.#response ??= new CallResponse(this.request));
   }
 
+  /** Aborts when the call is over, or its connection. */
   override get signal(): AbortSignal {
-    return this.#connection.signal;
+    if (this.#abort !== undefined) return this.#abort.signal;
+    const own = (this.#abort = new AbortController());
+    const abort = (): void => own.abort();
+    const { signal } = this.#connection;
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    this.defer(() => {
+      signal.removeEventListener('abort', abort);
+      abort();
+    });
+    return own.signal;
   }
 
   /** @internal The middleware has let the call through: what it has sent until then is a message, as before a head. */

@@ -76,16 +76,24 @@ export class Calls {
       return this.#send(socket, refusal(socket, null, INVALID_REQUEST, message, new HttpError(400, message)));
     }
     if (socket.exceeds(requests.length - 1)) return;
-    const answers: string[] = [];
+    const { value: most } = socket.context.environment.limits;
+    let answers: string[] = [];
+    let size = 0;
     const ids: Id[] = [];
     for (const request of requests) {
       const answer = await this.#call(socket, request, true);
       if (answer === undefined) continue;
-      answers.push(this.#text(socket, answer));
       ids.push(answer.id);
+      // Too large together to be sent: none of them is kept, and the calls that are left still run.
+      if (size > most) continue;
+      const text = this.#text(socket, answer);
+      size += text.length;
+      if (size > most) answers = [];
+      else answers.push(text);
     }
-    if (answers.length === 0) return;
+    if (ids.length === 0) return;
     try {
+      if (size > most) throw tooLarge(size, most);
       socket.answer(fitting(socket, `[${answers.join()}]`));
     } catch (error) {
       // Each of them waits for an answer of its own.
@@ -201,13 +209,15 @@ function admitAnswer(ctx: CallContext, { name }: Procedure): void {
     return;
   }
   const { explicitStatus, answered } = ctx;
-  if (explicitStatus >= 400) throw errorOf(explicitStatus, ctx.answer);
+  if (explicitStatus >= 300) throw errorOf(explicitStatus, ctx.answer);
   if (explicitStatus === 0 && !answered)
     throw new Error(`the middleware of ${name} neither called next() nor answered`);
 }
 
 /** The error that middleware has sent: a text is its detail, and an object adds its members to the problem. */
 function errorOf(status: number, sent: unknown): HttpError {
+  // A call cannot follow a redirect, such as one to a page for signing in.
+  if (status < 400) return new HttpError(403, 'The call was redirected');
   if (typeof sent === 'string') return new HttpError(status, sent);
   return new HttpError(status, undefined, { extensions: { ...(sent as object | undefined) } });
 }

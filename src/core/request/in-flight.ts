@@ -48,10 +48,14 @@ export class InFlight implements Iterable<Context> {
     for (const [ctx, tick] of this.#added) {
       // One tick more, because the exchange was added somewhere within its first.
       if (this.#tick - tick <= patience) continue;
+      if (!ctx.headSent) {
+        this.#added.delete(ctx);
+        this.expire(ctx);
+      } else if (ctx.response.writableEnded || ctx.response.destroyed) {
+        // The client has its response already, whatever the method still does.
+        this.#added.delete(ctx);
+      }
       // The limit is for the head: a response that is being sent may take longer.
-      if (ctx.headSent && !ctx.response.writableEnded && !ctx.response.destroyed) continue;
-      this.#added.delete(ctx);
-      this.expire(ctx);
     }
     if (this.#added.size === 0) this.stop();
   }

@@ -61,8 +61,10 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
     const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
     if (outlet !== connection || this.definition.options.authorize === undefined) return end;
-    const admit = (fresh: Context): unknown => fresh.environment.channels.read(this.definition, fresh);
-    return connection.admittedBy(admit, end);
+    // Kept for as long as the connection reads: it holds the definition, not the call.
+    const { definition } = this;
+    const admit = (fresh: Context): unknown => fresh.environment.channels.read(definition, fresh);
+    return connection.admittedBy(this.name, admit, end);
   }
 
   /** What the channel has kept, oldest first. @throws HttpError 401 where it was revoked since `@Channel` gave it */

@@ -78,8 +78,8 @@ export abstract class Connection {
   /** Most have one, for which a set would weigh as much as the connection. */
   #followers: Follower | Set<Follower> | undefined = undefined;
   #deadline: NodeJS.Timeout | undefined = undefined;
-  /** Channels that calls have subscribed it to, by what ends the subscription. */
-  #admitted: Map<() => void, (fresh: Context) => unknown> | undefined = undefined;
+  /** Channels that calls have subscribed it to, by name: how `renew()` asks again, and how many subscriptions there are. */
+  #admitted: Map<string, { admit: (fresh: Context) => unknown; count: number }> | undefined = undefined;
 
   constructor(
     /** The exchange that opened it. */
@@ -328,7 +328,7 @@ export abstract class Connection {
     try {
       await context.guard?.(fresh);
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
-      for (const admit of this.#admitted?.values() ?? []) await admit(fresh);
+      for (const { admit } of this.#admitted?.values() ?? []) await admit(fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's");
       context.environment.connections.mustNotBeRevoked(fresh);
@@ -351,12 +351,17 @@ export abstract class Connection {
     throw new HttpError(401, 'The session has ended');
   }
 
-  /** @internal Reads a channel because a call may: `renew()` asks again, until what ends the subscription is called. */
-  admittedBy(admit: (fresh: Context) => unknown, end: () => void): () => void {
-    this.#admitted ??= new Map();
-    this.#admitted.set(end, admit);
+  /** @internal Reads a channel because a call may: `renew()` asks again, until each subscription has been ended. */
+  admittedBy(channel: string, admit: (fresh: Context) => unknown, end: () => void): () => void {
+    const admissions = (this.#admitted ??= new Map());
+    const admission = admissions.get(channel) ?? { admit, count: 0 };
+    admission.count++;
+    admissions.set(channel, admission);
+    let isOver = false;
     return () => {
-      this.#admitted?.delete(end);
+      if (isOver) return;
+      isOver = true;
+      if (--admission.count === 0) admissions.delete(channel);
       end();
     };
   }
