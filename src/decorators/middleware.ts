@@ -25,6 +25,7 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
   if (typeof target === 'object' && target !== null && typeof method === 'string') {
     throw new ConfigurationError(
       `${target.constructor.name}.${method}: @UseMiddleware stands without its parentheses: write @UseMiddleware(…) with what guards it`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   return (target: object, method?: string | symbol) => {
@@ -36,6 +37,7 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
       throw new ConfigurationError(
         `${where}: argument ${index} of @UseMiddleware is ${String(one)}; it takes functions (ctx, next) and classes with use(ctx, next). ` +
           'An import that is undefined here is often circular',
+        { code: 'INVALID_MIDDLEWARE' },
       );
     });
     const metadata =
@@ -55,12 +57,14 @@ export function Unguarded(reason: string): MethodDecorator {
     const { name } = (reason as object).constructor;
     throw new ConfigurationError(
       `${name}: @Unguarded stands without its parentheses: write @Unguarded('why the middleware of the method may differ')`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   return (prototype, method) => {
     if (typeof reason !== 'string' || reason.trim() === '') {
       throw new ConfigurationError(
         `${prototype.constructor.name}.${String(method)}: @Unguarded takes the reason, which says why its middleware may differ`,
+        { code: 'INVALID_DECORATOR' },
       );
     }
     methodMetadata(prototype, method, 'Unguarded').unguarded = reason;

@@ -59,7 +59,9 @@ export function param<Args extends unknown[] = []>(
 ): Param<Args> {
   checkOptionsOf(options, OPTIONS, `param('${name}')`);
   if (typeof read !== 'function') {
-    throw new ConfigurationError(`param('${name}') takes a function (ctx, …args), not ${describe(read)}`);
+    throw new ConfigurationError(`param('${name}') takes a function (ctx, …args), not ${describe(read)}`, {
+      code: 'INVALID_PARAMETER',
+    });
   }
   return (...args) =>
     (prototype, method, index) => {
@@ -80,6 +82,7 @@ export function param<Args extends unknown[] = []>(
         throw new ConfigurationError(
           `${prototype.constructor.name}.${String(method)}, parameter ${index}, has @${name} and @${other.name}: ` +
             'one decorator gives one value, so remove one of them',
+          { code: 'INVALID_PARAMETER' },
         );
       }
       parameters.set(index, metadata);

@@ -55,6 +55,7 @@ export function Controller(path = '', options: ControllerOptions = {}): ClassDec
   if (typeof path === 'function') {
     throw new ConfigurationError(
       `${(path as { name: string }).name}: @Controller stands without its parentheses: write @Controller()`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   return (target, context?: unknown) => {
@@ -63,6 +64,7 @@ export function Controller(path = '', options: ControllerOptions = {}): ClassDec
     if (classMetadata(target).controller !== undefined) {
       throw new ConfigurationError(
         `${target.name} has @Controller twice: keep one, and write the paths of its methods in full`,
+        { code: 'INVALID_DECORATOR' },
       );
     }
     checkOptionsOf(options, CONTROLLER, `${target.name}: @Controller('${path}')`);
@@ -179,6 +181,7 @@ export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
     if (name !== undefined && (typeof name !== 'string' || name === '' || name.startsWith('rpc.'))) {
       throw new ConfigurationError(
         `${nameOf(prototype, method)}: @Rpc takes a name, which does not begin with rpc. (JSON-RPC 2.0 reserves that), not ${describe(name)}`,
+        { code: 'INVALID_DECORATOR' },
       );
     }
     methodMetadata(prototype, method, 'Rpc').routes.push({
@@ -211,6 +214,7 @@ function route(
   if (typeof path === 'object' && path !== null && typeof rest[0] === 'string') {
     throw new ConfigurationError(
       `${nameOf(path, rest[0])}: @${decorator} stands without its parentheses: write @${decorator}()`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   return (prototype, method) => {
@@ -230,5 +234,6 @@ function checkPath(where: string, path: unknown): void {
   if (typeof path === 'string') return;
   throw new ConfigurationError(
     `${where} takes a path, not ${Array.isArray(path) ? 'a list: write one decorator for each path' : describe(path)}`,
+    { code: 'INVALID_PATH' },
   );
 }

@@ -344,6 +344,7 @@ describe('an HTTP method that misbehaves', () => {
       expect(document).to.deep.equal({
         title: 'Internal Server Error',
         status: 500,
+        code: 'INTERNAL_SERVER_ERROR',
         requestId: document['requestId'],
       });
       expect(response.headers.get('set-cookie')).to.equal(null);

@@ -227,7 +227,7 @@ describe('a value that an HTTP method returns', () => {
       const { status, type, body } = await get(path);
 
       expect([status, type]).to.deep.equal([500, 'application/problem+json']);
-      expect(JSON.parse(body.toString())).to.have.all.keys('title', 'status', 'requestId');
+      expect(JSON.parse(body.toString())).to.have.all.keys('title', 'status', 'code', 'requestId');
     });
   }
 });

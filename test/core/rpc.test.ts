@@ -171,7 +171,7 @@ describe('an @Rpc method', () => {
 
       expect(id).to.equal(1);
       expect(error).to.include({ code: -32603, message: 'Internal error' });
-      expect(error.data).to.have.all.keys('title', 'status', 'requestId');
+      expect(error.data).to.have.all.keys('title', 'status', 'code', 'requestId');
       expect(log.lines.filter(({ level }) => level === 'error')).to.have.length(1);
     });
   }

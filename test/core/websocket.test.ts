@@ -526,7 +526,7 @@ describe('the messages of a socket', () => {
       socket.send(text);
       const { error } = await socket.json<{ error: Record<string, unknown> }>();
 
-      expect(error).to.have.all.keys('title', 'status', 'requestId');
+      expect(error).to.have.all.keys('title', 'status', 'code', 'requestId');
       expect(log.lines.filter(({ level }) => level === 'error')).to.have.length(1);
       expect(log.lines[0]?.fields['requestId']).to.equal(error['requestId']);
     }

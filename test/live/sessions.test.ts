@@ -148,7 +148,7 @@ describe('sessions', () => {
       forms.clear();
       forms.set('expired', cookie);
       await tryAll();
-      const problem = { title: 'Unauthorized', status: 401, detail: 'Sign in first' };
+      const problem = { title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED', detail: 'Sign in first' };
       for (const [form, answer] of answers) expect(answer, form).to.deep.equal({ problem, cookies: [] });
       expect(answers.size).to.equal(10);
     });

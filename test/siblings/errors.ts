@@ -45,7 +45,13 @@ export function errors(door: Door): void {
         const visit = await open(server);
         expect(visit.status).to.equal(409);
         const { requestId, ...problem } = visit.problem;
-        expect(problem).to.deep.equal({ title: 'Conflict', status: 409, detail: 'Taken', by: 'ada' });
+        expect(problem).to.deep.equal({
+          title: 'Conflict',
+          status: 409,
+          code: 'CONFLICT',
+          detail: 'Taken',
+          by: 'ada',
+        });
         expect(requestId).to.match(/^[\da-f-]{36}$/);
         expect(visit.headers.get('retry-after')).to.equal('3');
         expect(visit.headers.get('x-kept')).to.equal('yes');
@@ -64,7 +70,12 @@ export function errors(door: Door): void {
         const visit = await open(server);
         expect(visit.status).to.equal(500);
         const { requestId } = visit.problem;
-        expect(visit.problem).to.deep.equal({ title: 'Internal Server Error', status: 500, requestId });
+        expect(visit.problem).to.deep.equal({
+          title: 'Internal Server Error',
+          status: 500,
+          code: 'INTERNAL_SERVER_ERROR',
+          requestId,
+        });
         expect(logger.lines).to.have.length(1);
         const [line] = logger.at('error');
         expect(line?.fields).to.include({

@@ -45,6 +45,7 @@ export function guards(door: Door): void {
     expect(visit.problem).to.include({
       title: 'Unauthorized',
       status: 401,
+      code: 'UNAUTHORIZED',
       detail: 'Sign in first',
       login: '/login',
     });

@@ -52,7 +52,9 @@ function refusalOf({ code = '', reason }: ParserError): HttpError | undefined {
       // A version, and not what only resembles one.
       if (reason === 'Invalid HTTP version') return new HttpError(505, 'This server speaks HTTP/1.1');
   }
-  return code.startsWith('HPE_') ? new HttpError(400, 'The request is malformed') : undefined;
+  return code.startsWith('HPE_')
+    ? new HttpError(400, 'The request is malformed', { code: 'MALFORMED_REQUEST' })
+    : undefined;
 }
 
 function refuse(socket: Duplex, refusal: HttpError, patience: number): void {

@@ -13,7 +13,7 @@ import type { AppOptions } from './options.js';
 import { originRule } from '../routing/origins.js';
 import { origination } from './trust-proxy.js';
 import type { KeepAlive } from '../node/response.js';
-import { ShedLoad } from '../base/shed-load.js';
+import { ShedLoad } from '../exchange/shed-load.js';
 import { applyOnError, toHttpError, type OnError } from '../exchange/shown-error.js';
 
 /** Makes what all exchanges of an application share. */

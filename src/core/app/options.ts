@@ -123,11 +123,15 @@ const DEFLATE: Checks<PerMessageDeflateOptions> = {
 /** Refuses options that are misspelt, so that a limit that was meant is not a limit that is missing. */
 export function checkOptions(options: AppOptions): void {
   if (!isObject(options)) {
-    throw new ConfigurationError('createApp takes its options: createApp({ controllers: [...] })');
+    throw new ConfigurationError('createApp takes its options: createApp({ controllers: [...] })', {
+      code: 'INVALID_OPTION',
+    });
   }
   checkOptionsOf(options, APP, 'createApp');
   if (!Array.isArray(options.controllers)) {
-    throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes');
+    throw new ConfigurationError('createApp: `controllers` is missing: give the list of controller classes', {
+      code: 'INVALID_CONTROLLER',
+    });
   }
   checkControllers(options.controllers);
   checkOptionsOf(options.limits ?? {}, each(LIMITS, POSITIVE), 'createApp, limits');
@@ -152,15 +156,19 @@ function checkControllers(controllers: readonly unknown[]): void {
       throw new ConfigurationError(
         `${at} is undefined, most often because of a circular import: two files import each other, and this one ` +
           'is read before its class is there. Move what both need into a third file',
+        { code: 'INVALID_CONTROLLER' },
       );
     }
     if (typeof controller !== 'function') {
-      throw new ConfigurationError(`${at} is ${describe(controller)}, not a class: give the class itself`);
+      throw new ConfigurationError(`${at} is ${describe(controller)}, not a class: give the class itself`, {
+        code: 'INVALID_CONTROLLER',
+      });
     }
     const first = controllers.indexOf(controller);
     if (first < index) {
       throw new ConfigurationError(
         `${at} is ${controller.name}, which is controllers[${first}] already: remove one of them`,
+        { code: 'INVALID_CONTROLLER' },
       );
     }
   }
@@ -173,12 +181,14 @@ function checkLogger(logger: unknown): void {
     throw new ConfigurationError(
       'createApp: logger is of the shape of winston, which takes (message, fields), not (fields, message): give ' +
         '{ info: (f, m) => log.info(m, f), warn: (f, m) => log.warn(m, f), error: (f, m) => log.error(m, f) }',
+      { code: 'INVALID_OPTION' },
     );
   }
   for (const level of ['info', 'warn', 'error']) {
     if (isFunction(given[level])) continue;
     throw new ConfigurationError(
       `createApp: logger has no method ${level}(fields, message): give pino, anything of its shape, or false`,
+      { code: 'INVALID_OPTION' },
     );
   }
 }
@@ -203,6 +213,7 @@ export function checkListenOptions(options: Listen): void {
   if (!isObject(options)) {
     throw new ConfigurationError(
       `listen takes its options: listen({ port: 3000 }), not ${describe(options)}`,
+      { code: 'INVALID_OPTION' },
     );
   }
   checkOptionsOf(options, LISTEN, 'listen');

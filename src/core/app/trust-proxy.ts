@@ -47,7 +47,7 @@ function compile(trusted: string[]): ReturnType<typeof proxyAddress.compile> {
   } catch (cause) {
     throw new ConfigurationError(
       `createApp: trustProxy takes addresses, subnets, or loopback, linklocal and uniquelocal: ${(cause as Error).message}`,
-      { cause },
+      { code: 'INVALID_OPTION', cause },
     );
   }
 }

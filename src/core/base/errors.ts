@@ -1,10 +1,13 @@
 import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
+import { codeOfStatus, type ConfigurationErrorCode } from './error-codes.js';
 
 /** A problem document (RFC 9457), as clients get it. `errors` lists the invalid parts of the input. */
 export interface Problem {
   type?: string;
   title: string;
   status: number;
+  /** A stable name of the error for programs: `INVALID_INPUT`. */
+  code: string;
   detail?: string;
   requestId?: string;
   errors?: Violation[];
@@ -19,6 +22,8 @@ export interface Violation {
 
 /** Options of `HttpError`. */
 export interface HttpErrorOptions {
+  /** A stable name of the error for programs, such as `OUT_OF_STOCK`; that of the status by default, such as `CONFLICT`. */
+  code?: string;
   /** The error that led here. It is logged with errors of 500 or more, and never sent to the client. */
   cause?: unknown;
   /** Header fields of the response, such as `WWW-Authenticate` or `Retry-After`. */
@@ -35,6 +40,7 @@ export interface HttpErrorOptions {
  * @example
  * ```ts
  * throw new HttpError(409, 'The account is locked', {
+ *   code: 'ACCOUNT_LOCKED',
  *   headers: { 'retry-after': '60' },
  *   extensions: { lockedUntil: '2026-02-01' },
  * });
@@ -42,6 +48,7 @@ export interface HttpErrorOptions {
  */
 export class HttpError extends Error {
   readonly status: number;
+  readonly code: string;
   readonly detail: string | undefined;
   readonly headers: OutgoingHttpHeaders | undefined;
   readonly extensions: Record<string, unknown> | undefined;
@@ -51,13 +58,14 @@ export class HttpError extends Error {
    * @param detail what went wrong, for the client; the name of the status by default
    * @throws TypeError for any other status
    */
-  constructor(status: number, detail?: string, { cause, headers, extensions }: HttpErrorOptions = {}) {
+  constructor(status: number, detail?: string, { code, cause, headers, extensions }: HttpErrorOptions = {}) {
     super(detail ?? STATUS_CODES[status] ?? `Status ${status}`, cause === undefined ? undefined : { cause });
     if (!Number.isInteger(status) || status < 400 || status > 599) {
       throw new TypeError(`HttpError takes a status from 400 to 599, not ${String(status)}`);
     }
     this.name = 'HttpError';
     this.status = status;
+    this.code = code ?? codeOfStatus(status);
     this.detail = detail;
     this.headers = headers;
     this.extensions = extensions;
@@ -66,9 +74,15 @@ export class HttpError extends Error {
 
 /** A mistake in the program, found at start-up. The message names class, method, parameter and remedy. */
 export class ConfigurationError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  readonly code: ConfigurationErrorCode;
+
+  constructor(
+    message: string,
+    { code = 'INVALID_OPTION', ...options }: ErrorOptions & { code?: ConfigurationErrorCode } = {},
+  ) {
     super(message, options);
     this.name = 'ConfigurationError';
+    this.code = code;
   }
 }
 
@@ -98,12 +112,12 @@ export function isAbort(thrown: unknown): boolean {
   }
 }
 
-/** The problem document of an error. */
-export function problem(error: HttpError, requestId?: string): Problem {
-  const document: Problem = { title: STATUS_CODES[error.status] ?? 'Error', status: error.status };
-  if (error.detail !== undefined) document.detail = error.detail;
+/** The problem document of an error. A `code` among the extensions takes the place of the error's own. */
+export function problem({ status, code, detail, extensions }: HttpError, requestId?: string): Problem {
+  const document: Problem = { code, ...extensions, title: STATUS_CODES[status] ?? 'Error', status };
+  if (detail !== undefined) document.detail = detail;
   if (requestId !== undefined) document.requestId = requestId;
-  return error.extensions === undefined ? document : { ...error.extensions, ...document };
+  return document;
 }
 
 /** The close code of RFC 6455 and its registry for what a socket's method threw, as the client may see it. */

@@ -14,17 +14,22 @@ export function checkOptionsOf<T extends object>(given: T, checks: Checks<T>, wh
   if (!isObject(given) || Array.isArray(given)) {
     throw new ConfigurationError(
       `${where} takes an object of options (${Object.keys(checks).join(', ')}), not ${describe(given)}`,
+      { code: 'INVALID_OPTION' },
     );
   }
   for (const key of Object.keys(given)) {
     if (Object.hasOwn(checks, key)) continue;
     const known = Object.keys(checks).join(', ');
-    throw new ConfigurationError(`${where}: there is no option \`${key}\`; there are ${known}`);
+    throw new ConfigurationError(`${where}: there is no option \`${key}\`; there are ${known}`, {
+      code: 'INVALID_OPTION',
+    });
   }
   for (const [name, check] of Object.entries<Check | undefined>(checks)) {
     const value = (given as Record<string, unknown>)[name];
     if (check === undefined || value === undefined || check[1](value)) continue;
-    throw new ConfigurationError(`${where}: ${name} takes ${check[0]}, not ${describe(value)}`);
+    throw new ConfigurationError(`${where}: ${name} takes ${check[0]}, not ${describe(value)}`, {
+      code: 'INVALID_OPTION',
+    });
   }
 }
 

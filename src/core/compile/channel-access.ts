@@ -18,6 +18,7 @@ export function declareChannels(controller: Controller): void {
       if (!isDefinition(definition)) {
         throw new ConfigurationError(
           `${controller.nameOf(name)} takes a copy of defineChannel('${definition.template}'): give what defineChannel() returned itself`,
+          { code: 'INVALID_CHANNEL' },
         );
       }
       compilation.channels.declare(definition, (target, template) =>

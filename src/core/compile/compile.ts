@@ -51,7 +51,9 @@ export function compileController(target: Class, compilation: Compilation): Comp
   const metadata = controllerMetadata(target);
   if (metadata === undefined) {
     const name = typeof target === 'function' ? target.name : String(target);
-    throw new ConfigurationError(`${name} is not a controller: decorate the class with @Controller()`);
+    throw new ConfigurationError(`${name} is not a controller: decorate the class with @Controller()`, {
+      code: 'INVALID_CONTROLLER',
+    });
   }
   const controller = new Controller(target, metadata, compilation);
   declareChannels(controller);
@@ -72,6 +74,7 @@ export function compileController(target: Class, compilation: Compilation): Comp
     const [first] = calls.procedures.keys();
     throw new ConfigurationError(
       `${target.name} answers calls (@Rpc, '${first}') but opens no socket: add a @WebSocket method to the class`,
+      { code: 'INVALID_CONTROLLER' },
     );
   }
   return routes;

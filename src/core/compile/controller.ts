@@ -58,6 +58,7 @@ export class Controller {
     if (typeof method !== 'function') {
       throw new ConfigurationError(
         `${this.nameOf(name)} is not a method: routes are methods, not accessors, nor properties that hold a function`,
+        { code: 'INVALID_DECORATOR' },
       );
     }
     const invoke = invoker(method, readers);

@@ -32,6 +32,7 @@ function compare(one: CompiledRoute, other: CompiledRoute): void {
   throw new ConfigurationError(
     `${title(bare)} lacks ${names}, which ${title(guarded)} ${where} has: ` +
       `${remedy(lacks, bare.middleware, bare.name)}${ownAnswer(bare, guarded)}, or say why not with @Unguarded('…')`,
+    { code: 'GUARD_MISMATCH' },
   );
 }
 
@@ -56,6 +57,7 @@ function auditCalls(sockets: readonly CompiledRoute[]): void {
         `${call.name} can be called on ${title(bare)}, which lacks ${names}: ${title(guards.get(first) as CompiledRoute)} has it. ` +
           `Calls are answered on every socket of their class: ${remedy(lacks, [...bare.middleware, ...call.middleware], call.name)}, ` +
           `or say why not with @Unguarded('…')`,
+        { code: 'GUARD_MISMATCH' },
       );
     }
   }

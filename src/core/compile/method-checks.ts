@@ -20,6 +20,7 @@ function refuseUnreachable(
   const what = parameters.size > 0 ? 'decorated parameters' : 'middleware or a status';
   throw new ConfigurationError(
     `${name} has ${what} but no route: add @Get(), @Sse(), @WebSocket() or @Rpc()`,
+    { code: 'INVALID_DECORATOR' },
   );
 }
 
@@ -28,10 +29,12 @@ function checkStatus(name: string, { status, routes }: MethodMetadata): void {
   if (routes.length > 0 && routes.every(({ kind }) => kind === 'websocket' || kind === 'rpc')) {
     throw new ConfigurationError(
       `${name}: @HttpCode has no meaning on a socket or a call, which has no status of its own: remove it`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   if (Number.isInteger(status) && status >= 200 && status <= 599) return;
   throw new ConfigurationError(
     `${name}: @HttpCode takes a whole number from 200 to 599, not ${String(status)}`,
+    { code: 'INVALID_DECORATOR' },
   );
 }

@@ -19,6 +19,7 @@ export function compileProcedures(controller: Controller): Calls | undefined {
       if (procedures.has(route.name)) {
         throw new ConfigurationError(
           `${controller.nameOf(name)}: another method of the class has @Rpc('${route.name}'): rename one of them`,
+          { code: 'DUPLICATE_ROUTE' },
         );
       }
       procedures.set(route.name, {

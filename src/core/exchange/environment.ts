@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../base/logger.js';
 import type { KeepAlive } from '../node/response.js';
-import type { ShedLoad } from '../base/shed-load.js';
+import type { ShedLoad } from './shed-load.js';
 import type { Limits, Timeouts } from './limits.js';
 
 /**

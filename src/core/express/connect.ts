@@ -35,11 +35,13 @@ function checkMiddleware(middleware: ExpressMiddleware): void {
     throw new ConfigurationError(
       `connect takes Express middleware (req, res, next), not ${describe(middleware)}: an import that is undefined ` +
         'here is often circular, or a default export of a CommonJS package',
+      { code: 'INVALID_MIDDLEWARE' },
     );
   }
   if (middleware.length !== 4) return;
   throw new ConfigurationError(
     `connect(${middleware.name}): error middleware (err, req, res, next) is not run: handle errors by createApp({ onError })`,
+    { code: 'INVALID_MIDDLEWARE' },
   );
 }
 

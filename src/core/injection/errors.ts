@@ -37,6 +37,7 @@ export function undecorated(target: Constructor, usedBy: string): ConfigurationE
       `at run time, ${parameter(target, 0)} first: add @injectable() to ${nameOf(target)}. If it is decorated, the ` +
       'compiler emits no decorator metadata (tsx, esbuild, swc without that option and the type stripping of Node ' +
       'do not): compile with tsc and "emitDecoratorMetadata": true, or put @inject(token) before each parameter',
+    { code: 'UNKNOWN_DEPENDENCY' },
   );
 }
 
@@ -45,6 +46,7 @@ export function untyped(path: ResolutionPath): ConfigurationError {
     `${place(path)} has no type that exists at run time and can be injected (an interface, a primitive, an ` +
       '`import type`, or a circular import). Put @inject(token) before it, import its class with a real import ' +
       'instead of `import type`, or, where two files import each other, use @inject(delay(() => ItsClass))',
+    { code: 'UNKNOWN_DEPENDENCY' },
   );
 }
 
@@ -52,6 +54,7 @@ export function unregistered(token: string | symbol, path: ResolutionPath): Conf
   return new ConfigurationError(
     `${place(path)} asks for the token ${nameOf(token)}, which is not registered: register it on the container ` +
       'before the application starts, or make it optional with @inject(token, { isOptional: true })',
+    { code: 'UNKNOWN_DEPENDENCY' },
   );
 }
 
@@ -64,6 +67,7 @@ export function captive(chain: readonly string[], usedBy: string): Configuration
   return new ConfigurationError(
     `${names.join(' -> ')} (wanted by ${usedBy}): ${first} lives as long as the application and would keep the ` +
       `${last} of one scope for all others. Make ${first} transient or @scoped(Lifecycle.ContainerScoped)${remedy}`,
+    { code: 'CAPTIVE_DEPENDENCY' },
   );
 }
 
@@ -72,6 +76,7 @@ export function capturedByFactory(reached: string): ConfigurationError {
   return new ConfigurationError(
     `a factory that keeps what it makes (instanceCachingFactory) needs the ${reached} of one scope, and would keep it for ` +
       'all others: register the class that it makes as @scoped(Lifecycle.ContainerScoped) instead',
+    { code: 'CAPTIVE_DEPENDENCY' },
   );
 }
 
@@ -79,6 +84,7 @@ function circular(chain: string, path: ResolutionPath): ConfigurationError {
   return new ConfigurationError(
     `circular dependency ${chain} at ${place(path)}: break it with @inject(delay(() => ItsClass)), or move what ` +
       'both need into a third class',
+    { code: 'CIRCULAR_DEPENDENCY' },
   );
 }
 

@@ -122,6 +122,7 @@ export class Injection {
     if (this.#watch !== undefined) this.#watch.reached ??= name;
     throw new ConfigurationError(
       `${name} is scoped, but was resolved outside of a scope: inject it into a controller or middleware`,
+      { code: 'NO_SCOPE' },
     );
   }
 

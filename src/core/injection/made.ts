@@ -34,6 +34,7 @@ export class Made {
       throw new ConfigurationError(
         `a factory returns the ${product.constructor.name} that another application has disposed when it closed, since ` +
           'it keeps what it made: use instancePerContainerCachingFactory, which makes one for each application, or register an instance',
+        { code: 'CAPTIVE_DEPENDENCY' },
       );
     }
     this.#instances.add(product);

@@ -46,12 +46,14 @@ export function internals(container: DependencyContainer): Internals {
   if (typeof inner.resolveRegistration !== 'function' || inner._registry === undefined) {
     throw new ConfigurationError(
       'the container given is not one of tsyringe 4: pass its `container` or a child of it',
+      { code: 'INVALID_CONTAINER' },
     );
   }
   if (inner.constructor !== globalContainer.constructor) {
     throw new ConfigurationError(
       'the container given is of another copy of tsyringe than the one that coequal loads: install one version for ' +
         'both (npm ls tsyringe shows the copies, npm dedupe merges them)',
+      { code: 'INVALID_CONTAINER' },
     );
   }
   return inner;

@@ -114,7 +114,10 @@ function parseForm(text: string): FormFields {
     const next = text.indexOf('&', start);
     const end = next === -1 ? text.length : next;
     if (end > start) {
-      if (++count > FORM_FIELDS) throw new HttpError(400, `a form with more than ${FORM_FIELDS} fields`);
+      if (++count > FORM_FIELDS)
+        throw new HttpError(400, `a form with more than ${FORM_FIELDS} fields`, {
+          code: 'INPUT_TOO_COMPLEX',
+        });
       const pair = text.slice(start, end);
       const equals = pair.indexOf('=');
       const name = equals === -1 ? pair : pair.slice(0, equals);
@@ -129,7 +132,7 @@ function unescapeForm(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch (cause) {
-    throw new HttpError(400, 'a form with a malformed percent-encoding', { cause });
+    throw new HttpError(400, 'a form with a malformed percent-encoding', { code: 'MALFORMED_BODY', cause });
   }
 }
 
@@ -209,7 +212,8 @@ function untouched(request: IncomingMessage): IncomingMessage {
 }
 
 function decode(body: Buffer, encoding: BufferEncoding): string {
-  if (encoding === 'utf8' && !isUtf8(body)) throw new HttpError(400, 'the body is not valid UTF-8');
+  if (encoding === 'utf8' && !isUtf8(body))
+    throw new HttpError(400, 'the body is not valid UTF-8', { code: 'MALFORMED_BODY' });
   return body.toString(encoding);
 }
 

@@ -8,6 +8,7 @@ export class InvalidInput extends HttpError {
   constructor(detail: string, violations: readonly Violation[], count: number = violations.length) {
     const errors = listed(violations);
     super(400, detail, {
+      code: 'INVALID_INPUT',
       extensions: errors.length === count ? { errors } : { errors, errorCount: count },
     });
   }

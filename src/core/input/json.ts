@@ -20,7 +20,7 @@ export const JSON_LIMITS: Readonly<JsonLimits> = Object.freeze({ depth: 64, keys
  */
 export function parseJson(text: string | Buffer, limits: JsonLimits = JSON_LIMITS): unknown {
   if (typeof text !== 'string') {
-    if (!isUtf8(text)) throw new HttpError(400, 'JSON that is not valid UTF-8');
+    if (!isUtf8(text)) throw new HttpError(400, 'JSON that is not valid UTF-8', { code: 'MALFORMED_BODY' });
     text = text.toString();
   }
   // One level takes at least two characters and one member four, so short texts stay within the limits.
@@ -30,7 +30,10 @@ export function parseJson(text: string | Buffer, limits: JsonLimits = JSON_LIMIT
   try {
     return mayReachPrototypes(text) ? secureJson.parse(text) : (JSON.parse(text) as unknown);
   } catch (cause) {
-    throw new HttpError(400, isForbidden(cause) ? 'JSON with a forbidden key' : 'malformed JSON', { cause });
+    throw new HttpError(400, isForbidden(cause) ? 'JSON with a forbidden key' : 'malformed JSON', {
+      code: 'MALFORMED_BODY',
+      cause,
+    });
   }
 }
 
@@ -65,11 +68,17 @@ function measure(text: string, { depth, keys }: JsonLimits): void {
         at = closingQuote(text, at);
         break;
       case COLON:
-        if (++members > keys) throw new HttpError(400, `JSON with more than ${keys} keys, at position ${at}`);
+        if (++members > keys)
+          throw new HttpError(400, `JSON with more than ${keys} keys, at position ${at}`, {
+            code: 'INPUT_TOO_COMPLEX',
+          });
         break;
       case LEFT_BRACKET:
       case LEFT_BRACE:
-        if (++open > depth) throw new HttpError(400, `JSON nested deeper than ${depth}, at position ${at}`);
+        if (++open > depth)
+          throw new HttpError(400, `JSON nested deeper than ${depth}, at position ${at}`, {
+            code: 'INPUT_TOO_COMPLEX',
+          });
         break;
       case RIGHT_BRACKET:
       case RIGHT_BRACE:

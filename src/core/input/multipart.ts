@@ -80,7 +80,10 @@ export async function openMultipart(
     });
     return new Multipart(source, parser, limit);
   } catch (cause) {
-    throw new HttpError(400, 'multipart/form-data without a valid boundary', { cause });
+    throw new HttpError(400, 'multipart/form-data without a valid boundary', {
+      code: 'MALFORMED_BODY',
+      cause,
+    });
   }
 }
 
@@ -186,7 +189,8 @@ export class Multipart implements AsyncIterable<Part> {
 
   #add(name: string | undefined, part: Unnamed): void {
     if (this.#left) return; // The rest of the chunk still comes by.
-    if (name === undefined) return this.#fail(new HttpError(400, 'a part without a name'));
+    if (name === undefined)
+      return this.#fail(new HttpError(400, 'a part without a name', { code: 'MALFORMED_BODY' }));
     this.#parts.push({ name, ...part });
     this.#wake?.();
   }
@@ -224,7 +228,7 @@ export class Multipart implements AsyncIterable<Part> {
   }
 
   #malformed(cause: unknown): void {
-    this.#fail(new HttpError(400, 'malformed multipart/form-data', { cause }));
+    this.#fail(new HttpError(400, 'malformed multipart/form-data', { code: 'MALFORMED_BODY', cause }));
   }
 
   #fail(error: Error): void {
@@ -314,6 +318,6 @@ async function loadParser(): Promise<Parser> {
 function refuse(error: unknown): never {
   if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
   const remedy = 'to read multipart/form-data, install the optional package: npm install @fastify/busboy';
-  const cause = new ConfigurationError(remedy, { cause: error });
+  const cause = new ConfigurationError(remedy, { code: 'MISSING_PACKAGE', cause: error });
   throw new HttpError(415, 'multipart/form-data is not supported', { cause });
 }

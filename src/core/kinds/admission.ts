@@ -22,7 +22,7 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
       }
       ctx.environment.connections.mustBeOpen();
       ctx.environment.connections.mustNotBeRevoked(ctx);
-      if (!alive) throw new HttpError(401, 'The session has ended');
+      if (!alive) throw new HttpError(401, 'The session has ended', { code: 'SESSION_ENDED' });
       open(admission);
     } catch (error) {
       admission.withdraw();

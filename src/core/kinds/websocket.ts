@@ -318,7 +318,7 @@ export class SocketRoute implements Conversation<Socket> {
     try {
       return codec.decode(data);
     } catch (cause) {
-      throw new HttpError(400, 'The message cannot be decoded', { cause });
+      throw new HttpError(400, 'The message cannot be decoded', { code: 'MALFORMED_MESSAGE', cause });
     }
   }
 }

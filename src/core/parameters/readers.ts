@@ -259,11 +259,14 @@ function refuseTwoBodies(
   throw new ConfigurationError(
     `${controller.name}.${method}, parameters ${bodies.sort((a, b) => a - b).join(' and ')}, are all @Body(), ` +
       'but a request has one body: take it by one parameter, of a class or a schema that holds what they read',
+    { code: 'INVALID_PARAMETER' },
   );
 }
 
 function mistake({ controller, method, index }: ParameterSite, what: string): ConfigurationError {
-  return new ConfigurationError(`${controller.name}.${method}, parameter ${index}, ${what}`);
+  return new ConfigurationError(`${controller.name}.${method}, parameter ${index}, ${what}`, {
+    code: 'INVALID_PARAMETER',
+  });
 }
 
 const LABELS: Record<Kind, string> = {

@@ -38,7 +38,8 @@ export class Dispatcher {
     for (const route of routes) this.#router.add(varies(route, routes) ? varying(route) : route);
     this.#nowhere = nowhere(this.#router, application);
     this.#probe = probe(() => this.#draining);
-    const expire = (ctx: Context): void => this.#fail(ctx, new HttpError(503, 'The request took too long'));
+    const expire = (ctx: Context): void =>
+      this.#fail(ctx, new HttpError(503, 'The request took too long', { code: 'HANDLER_TIMEOUT' }));
     this.inFlight = new InFlight(environment.timeouts.handler, expire);
     this.handshakes = new InFlight(environment.timeouts.handshake, expire);
   }
@@ -98,7 +99,10 @@ export class Dispatcher {
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(
         ctx,
-        new LimitReached(503, 'Too many sockets are being opened', { headers: { 'retry-after': '1' } }),
+        new LimitReached(503, 'Too many sockets are being opened', {
+          code: 'TOO_MANY_CONNECTIONS',
+          headers: { 'retry-after': '1' },
+        }),
       );
     }
     this.#run(ctx, route, this.handshakes, (exchange) =>
@@ -202,11 +206,12 @@ export class Dispatcher {
     if (target.startsWith('/')) return target;
     if (target === '*' && request.method === 'OPTIONS') return '/';
     const url = /^(https?):\/\/([^/]*)(\/.*)?$/i.exec(target);
-    if (url === null) throw new HttpError(400, 'The target of the request is malformed');
+    if (url === null)
+      throw new HttpError(400, 'The target of the request is malformed', { code: 'MALFORMED_REQUEST' });
     const [, scheme = '', authority = '', path = '/'] = url;
     const origin = normalOrigin(`${scheme}://${authority}`);
     if (origin === undefined || origin !== normalOrigin(`${scheme}://${request.headers.host ?? ''}`))
-      throw new HttpError(400, 'The target of the request is malformed');
+      throw new HttpError(400, 'The target of the request is malformed', { code: 'MALFORMED_REQUEST' });
     return path;
   }
 

@@ -52,6 +52,7 @@ export function probe(isDraining: () => boolean): Route {
 /** The answer to new work once the application is closing. */
 export function goingDown(): HttpError {
   return new LimitReached(503, 'The server is going down', {
+    code: 'SHUTTING_DOWN',
     headers: { 'retry-after': '1', connection: 'close' },
   });
 }

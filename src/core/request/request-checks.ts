@@ -70,5 +70,6 @@ function checkCodings(codings: string, minor: number): void {
 const CODED = /^(?:(?!chunked\b)[!#$%&'*+.^`|~\w-]+[\t ]*,[\t ]*)+chunked$/;
 
 function refusal(status: number, detail: string): HttpError {
-  return new HttpError(status, detail, { headers: { connection: 'close' } });
+  const code = status === 400 ? 'MALFORMED_REQUEST' : undefined;
+  return new HttpError(status, detail, { code, headers: { connection: 'close' } });
 }

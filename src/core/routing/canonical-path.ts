@@ -82,7 +82,7 @@ export function refuseDotSegments(value: string): void {
 }
 
 function malformed(cause?: unknown): HttpError {
-  return new HttpError(400, 'The path of the request is malformed', { cause });
+  return new HttpError(400, 'The path of the request is malformed', { code: 'MALFORMED_REQUEST', cause });
 }
 
 /** The name in an authority (RFC 3986, section 3.2) as hosts are compared: without port, the root's dot and case. */

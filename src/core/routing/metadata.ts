@@ -118,6 +118,7 @@ export function refuseStandard(decorator: string, context: unknown): void {
   throw new ConfigurationError(
     `@${decorator} on the ${String(kind)} ${String(name)} runs as a standard decorator, which cannot work: set ` +
       '"experimentalDecorators": true in the compilerOptions of tsconfig.json (tsx, esbuild and Bun read it, too)',
+    { code: 'INVALID_DECORATOR' },
   );
 }
 
@@ -135,16 +136,19 @@ export function methodMetadata(
     throw new ConfigurationError(
       `${(prototype as Class).name}: @${decorator} is on a parameter of the constructor, which takes services: ` +
         'move it to a parameter of a method',
+      { code: 'INVALID_DECORATOR' },
     );
   }
   if (typeof prototype === 'function') {
     throw new ConfigurationError(
       `${prototype.name}.${String(method)} is static: routes are methods of instances`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   if (typeof method === 'symbol') {
     throw new ConfigurationError(
       `${prototype.constructor.name}: a route takes a method with a name, not a symbol`,
+      { code: 'INVALID_DECORATOR' },
     );
   }
   const { methods } = classMetadata(prototype.constructor);

@@ -70,7 +70,10 @@ function decide(answers: readonly unknown[]): void {
 }
 
 function foreign(cause?: unknown): HttpError {
-  return new HttpError(403, 'The request comes from a page of another site', { cause });
+  return new HttpError(403, 'The request comes from a page of another site', {
+    code: 'ORIGIN_FORBIDDEN',
+    cause,
+  });
 }
 
 /** Makes a rule of a policy. @throws ConfigurationError for a policy that would match other origins than it seems to, or none. */
@@ -84,6 +87,7 @@ export function originRule(policy: OriginPolicy, where: string): OriginRule {
     throw new ConfigurationError(
       `${where}: origins takes 'same-origin', '*', a function, or a list of origins such as ` +
         `'https://example.com', not ${JSON.stringify(listed[wrong])}`,
+      { code: 'INVALID_OPTION' },
     );
   }
   const allowed = new Set(policy.map(normalOrigin));

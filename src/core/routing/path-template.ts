@@ -82,7 +82,7 @@ function translated(path: string): string {
 export function checkTemplate(path: string, name: string): void {
   const { bare, parameters } = readTemplate(path);
   const refuse = (why: string): never => {
-    throw new ConfigurationError(`${name}: the path ${path} ${why}`);
+    throw new ConfigurationError(`${name}: the path ${path} ${why}`, { code: 'INVALID_PATH' });
   };
   if (/#|\?./.test(bare)) {
     refuse("contains a query or a fragment, which no route matches: read the query by @Query('name')");

@@ -16,6 +16,7 @@ export function resolveMiddleware(
   if (typeof middleware !== 'function') {
     throw new ConfigurationError(
       `${where}: ${String(middleware)} is not middleware: give functions (ctx, next) and classes with use(ctx, next)`,
+      { code: 'INVALID_MIDDLEWARE' },
     );
   }
   if (!isClass(middleware)) {
@@ -23,6 +24,7 @@ export function resolveMiddleware(
       const name = middleware.name || 'an anonymous function';
       throw new ConfigurationError(
         `${where}: ${name} takes ${middleware.length} parameters, as Express middleware (req, res, next) does: write connect(${middleware.name || '…'}), or give functions (ctx, next)`,
+        { code: 'INVALID_MIDDLEWARE' },
       );
     }
     return { name: middleware.name || 'anonymous middleware', run: middleware as Middleware, scoped: [] };
@@ -31,6 +33,7 @@ export function resolveMiddleware(
   if (typeof middleware.prototype.use !== 'function') {
     throw new ConfigurationError(
       `${where}: ${name} is not middleware: a class needs a method use(ctx, next)`,
+      { code: 'INVALID_MIDDLEWARE' },
     );
   }
   const provider = injection.provider(middleware as Class<MiddlewareClass>, `the middleware of ${where}`);

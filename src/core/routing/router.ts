@@ -66,6 +66,7 @@ export class Router {
           const why = path.includes('(') ? ' (expressions and names of parameters make no difference)' : '';
           throw new ConfigurationError(
             `${name} and ${other} both answer ${label(kind, method)} ${path}${why}: change the path of one, or remove it`,
+            { code: 'DUPLICATE_ROUTE' },
           );
         }
         this.#names.set(key, name);
@@ -81,6 +82,7 @@ export class Router {
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new ConfigurationError(`${name}: the router refuses ${label(kind, verb)} ${path}: ${why}`, {
+        code: 'INVALID_PATH',
         cause,
       });
     }

@@ -33,16 +33,18 @@ export function checkHandshake(request: IncomingMessage): void {
     });
   }
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
-    throw new HttpError(400, 'A WebSocket handshake has no body');
+    throw new HttpError(400, 'A WebSocket handshake has no body', { code: 'MALFORMED_REQUEST' });
   }
   if (count(request, 'sec-websocket-key') !== 1 || !KEY.test(headers['sec-websocket-key'] ?? '')) {
-    throw new HttpError(400, 'The Sec-WebSocket-Key is missing or malformed');
+    throw new HttpError(400, 'The Sec-WebSocket-Key is missing or malformed', {
+      code: 'MALFORMED_REQUEST',
+    });
   }
   offeredProtocols(request);
   const offered = headers['sec-websocket-extensions'];
   // RFC 6455, section 9.1: what does not conform fails the handshake; what is unknown is ignored.
   if (offered !== undefined && !EXTENSIONS.test(offered)) {
-    throw new HttpError(400, 'The Sec-WebSocket-Extensions is malformed');
+    throw new HttpError(400, 'The Sec-WebSocket-Extensions is malformed', { code: 'MALFORMED_REQUEST' });
   }
 }
 
@@ -85,7 +87,7 @@ export function offeredProtocols(request: IncomingMessage): string[] {
   // `trim()` alone would take for white space what is none in HTTP.
   const offered = ASCII.test(field) ? field.split(',').map((name) => name.trim()) : [''];
   if (new Set(offered).size !== offered.length || !offered.every((name) => TOKEN.test(name))) {
-    throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed');
+    throw new HttpError(400, 'The Sec-WebSocket-Protocol is malformed', { code: 'MALFORMED_REQUEST' });
   }
   return offered;
 }

@@ -51,6 +51,7 @@ export function checkAuthorize(authorize: unknown, template: string): void {
   throw new ConfigurationError(
     `defineChannel('${template}'): authorize is ${wrong}. Give a function (ctx, params), or an injectable class with ` +
       'authorize(ctx, params); leave authorize out to let everyone read the channel',
+    { code: 'INVALID_CHANNEL' },
   );
 }
 
@@ -70,5 +71,5 @@ function wrongAuthorize(authorize: unknown): string | undefined {
 }
 
 function denied(cause?: unknown): HttpError {
-  return new HttpError(403, 'The channel may not be read', { cause });
+  return new HttpError(403, 'The channel may not be read', { code: 'CHANNEL_FORBIDDEN', cause });
 }

@@ -117,7 +117,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   /** Code in the server reads for itself; an exchange was admitted at a time, and to what was not revoked since. */
   #mayBeRead(): void {
     if (this.exchange === undefined || !this.#topics.revoked.isRevoked(this.name, this.#given)) return;
-    throw new HttpError(401, 'The channel was revoked');
+    throw new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' });
   }
 }
 

@@ -96,6 +96,7 @@ export class Channels {
       throw new ConfigurationError(
         `defineChannel('${definition.template}') and defineChannel('${other.template}') can have a channel of the same name, ` +
           'with two policies: define the channel once and import it, or give one of them another template',
+        { code: 'INVALID_CHANNEL' },
       );
     }
     this.#compared.add(definition);

@@ -101,6 +101,7 @@ export function defineChannel<T = unknown>(
   if (!segments.every((segment) => SEGMENT.test(segment))) {
     throw new ConfigurationError(
       `defineChannel('${template}'): a template is a name such as 'rooms/:room', of words and parameters between single slashes`,
+      { code: 'INVALID_CHANNEL' },
     );
   }
   checkOptionsOf(options, OPTIONS, `defineChannel('${template}')`);

@@ -41,7 +41,7 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     // It ends with its connection, which tells its client.
     if (outlet instanceof Connection) return outlet.close(3000, reason);
     this.#held.clear();
-    this.#fail(new HttpError(401, 'The channel was revoked'));
+    this.#fail(new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' }));
     outlet?.abandon();
   }
 

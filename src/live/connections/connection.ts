@@ -330,7 +330,7 @@ export abstract class Connection {
       if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
       for (const { admit } of this.#admitted?.values() ?? []) await admit(fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
-        throw new HttpError(403, "The connection is another user's");
+        throw new HttpError(403, "The connection is another user's", { code: 'USER_CHANGED' });
       context.environment.connections.mustNotBeRevoked(fresh);
     } catch (error) {
       const refusal = known(error);
@@ -348,7 +348,7 @@ export abstract class Connection {
     const { session } = fresh as { session: unknown };
     if (!(session instanceof Session) || (await session.verify())) return this.#mustBeOpen();
     this.close(3000, 'the session has ended');
-    throw new HttpError(401, 'The session has ended');
+    throw new HttpError(401, 'The session has ended', { code: 'SESSION_ENDED' });
   }
 
   /** @internal Reads a channel because a call may: `renew()` asks again, until each subscription has been ended. */
@@ -368,7 +368,7 @@ export abstract class Connection {
 
   /** @throws HttpError 401 where the connection has ended while its credentials were renewed. */
   #mustBeOpen(): void {
-    if (this.over) throw new HttpError(401, 'The connection has ended');
+    if (this.over) throw new HttpError(401, 'The connection has ended', { code: 'CONNECTION_ENDED' });
   }
 
   /** @internal Writes bytes that are framed already, in one write with all others of this turn. */

@@ -153,7 +153,8 @@ export class Connections implements Iterable<Connection> {
 
   /** @internal @throws HttpError 401 for an exchange that was revoked since it began. */
   mustNotBeRevoked(ctx: Context): void {
-    if (this.revocationOf(ctx) !== undefined) throw new HttpError(401, 'The session has ended');
+    if (this.revocationOf(ctx) !== undefined)
+      throw new HttpError(401, 'The session has ended', { code: 'SESSION_ENDED' });
   }
 
   /**
@@ -311,5 +312,5 @@ function take(index: Map<string, Set<Entry>>, key: string | undefined, entry: En
 }
 
 function tooMany(status: 429 | 503, detail: string): HttpError {
-  return new LimitReached(status, detail, { headers: { 'retry-after': '5' } });
+  return new LimitReached(status, detail, { code: 'TOO_MANY_CONNECTIONS', headers: { 'retry-after': '5' } });
 }

@@ -103,7 +103,7 @@ export class SessionManager implements Manager {
       }
       throw tries === TRIES
         ? new Error(`the session could not be written: others wrote to it ${TRIES} times meanwhile`)
-        : new HttpError(401, 'The session has ended');
+        : new HttpError(401, 'The session has ended', { code: 'SESSION_ENDED' });
     });
   }
 

@@ -132,9 +132,7 @@ function checkCookie(name: string, cookie: SetCookie): void {
   } catch (cause) {
     throw new ConfigurationError(
       `sessions: the cookie ${name} cannot be written: ${(cause as Error).message}`,
-      {
-        cause,
-      },
+      { code: 'INVALID_OPTION', cause },
     );
   }
   const isDropped = /^__Host-/i.test(name)
@@ -144,6 +142,7 @@ function checkCookie(name: string, cookie: SetCookie): void {
   throw new ConfigurationError(
     `sessions: browsers drop the cookie ${name}: SameSite=None and the prefixes __Secure- and __Host- take Secure, and ` +
       '__Host- the path / and no domain, too; give the cookie these, or another name',
+    { code: 'INVALID_OPTION' },
   );
 }
 

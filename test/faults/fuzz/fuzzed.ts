@@ -127,7 +127,9 @@ export function checkAnswer(answer: Answer, left: boolean): void {
   const problem = JSON.parse(text) as Record<string, unknown>;
   expect(problem['status']).to.equal(status);
   for (const key of Object.keys(problem)) {
-    expect(['title', 'status', 'detail', 'requestId', 'errors'], 'members of a problem').to.include(key);
+    expect(['title', 'status', 'code', 'detail', 'requestId', 'errors'], 'members of a problem').to.include(
+      key,
+    );
   }
 }
 

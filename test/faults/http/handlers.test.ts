@@ -201,6 +201,7 @@ describe('HTTP', () => {
         expect(document).to.deep.equal({
           title: 'Internal Server Error',
           status: 500,
+          code: 'INTERNAL_SERVER_ERROR',
           requestId: document['requestId'],
         });
         expect([answer.headers.get('set-cookie'), answer.headers.get('x-bad')]).to.deep.equal([null, null]);

@@ -65,6 +65,7 @@ describe('HTTP', () => {
       expect(problemOf(second)).to.deep.equal({
         title: 'Bad Request',
         status: 400,
+        code: 'MALFORMED_REQUEST',
         detail: 'The request is malformed',
       });
     });

@@ -208,9 +208,9 @@ function withQuery(target: string, query: string): string {
 }
 
 const PROBLEMS = new Map([
-  [401, { title: 'Unauthorized', status: 401, detail: 'Sign in first' }],
-  [403, { title: 'Forbidden', status: 403, detail: 'Operators only' }],
-  [404, { title: 'Not Found', status: 404 }],
+  [401, { title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED', detail: 'Sign in first' }],
+  [403, { title: 'Forbidden', status: 403, code: 'FORBIDDEN', detail: 'Operators only' }],
+  [404, { title: 'Not Found', status: 404, code: 'NOT_FOUND' }],
 ]);
 
 /** One refusal, to the letter, for whatever asks. */

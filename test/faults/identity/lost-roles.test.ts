@@ -25,7 +25,7 @@ interface Held {
 }
 
 const acted: string[] = [];
-const DENIED = { title: 'Forbidden', status: 403, detail: 'Operators only' };
+const DENIED = { title: 'Forbidden', status: 403, code: 'FORBIDDEN', detail: 'Operators only' };
 
 const signedIn: Middleware = async (ctx, next) => {
   const user = (ctx.session as Session<Held>).get('user');

@@ -298,7 +298,7 @@ async function isRefused(suite: Mistreated, path: string, lines: string[]): Prom
   const { requestId, ...problem } = JSON.parse(answer.body) as Record<string, unknown>;
   expect(requestId).to.be.a('string');
   const detail = 'The request comes from a page of another site';
-  expect(problem).to.deep.equal({ title: 'Forbidden', status: 403, detail });
+  expect(problem).to.deep.equal({ title: 'Forbidden', status: 403, code: 'ORIGIN_FORBIDDEN', detail });
   expect(ran).to.deep.equal([]);
   expect(suite.server.app.stats().connections.websocket, "the canary's alone").to.equal(1);
 }

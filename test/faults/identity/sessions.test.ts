@@ -7,7 +7,7 @@ import { HANDSHAKE, RawClient, type RawAnswer } from '../../support/raw-client.j
 import { Shelf, Site, Visitor } from '../../support/site.js';
 
 const NAME = '__Host-session';
-const UNAUTHORIZED = { title: 'Unauthorized', status: 401, detail: 'Sign in first' };
+const UNAUTHORIZED = { title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED', detail: 'Sign in first' };
 
 /** A socket that anybody may open. */
 @Controller()

@@ -103,6 +103,7 @@ describe('Identity', () => {
       expect(problem).to.deep.equal({
         title: 'Forbidden',
         status: 403,
+        code: 'ORIGIN_FORBIDDEN',
         detail: 'The request comes from a page of another site',
       });
       expect(changed).to.deep.equal([]);

@@ -6,7 +6,11 @@ import { mistreated } from '../../support/canary.js';
 const MAX_BATCH = 100;
 const INVALID = {
   jsonrpc: '2.0',
-  error: { code: -32600, message: 'Invalid Request', data: { title: 'Bad Request', status: 400 } },
+  error: {
+    code: -32600,
+    message: 'Invalid Request',
+    data: { title: 'Bad Request', status: 400, code: 'BAD_REQUEST' },
+  },
   id: null,
 };
 
@@ -29,7 +33,7 @@ const failing: readonly {
     error: {
       code: -32603,
       message: 'Internal error',
-      data: { title: 'Internal Server Error', status: 500 },
+      data: { title: 'Internal Server Error', status: 500, code: 'INTERNAL_SERVER_ERROR' },
     },
     errors: 1,
   })),
@@ -38,7 +42,7 @@ const failing: readonly {
     error: {
       code: -32000,
       message: 'taken',
-      data: { title: 'Conflict', status: 409, detail: 'taken', by: 'ada' },
+      data: { title: 'Conflict', status: 409, code: 'CONFLICT', detail: 'taken', by: 'ada' },
     },
     errors: 0,
   },
@@ -56,7 +60,7 @@ const failing: readonly {
     error: {
       code: -32602,
       message: 'The body is not valid',
-      data: { title: 'Bad Request', status: 400, detail: 'The body is not valid' },
+      data: { title: 'Bad Request', status: 400, code: 'INVALID_INPUT', detail: 'The body is not valid' },
     },
     errors: 0,
   })),

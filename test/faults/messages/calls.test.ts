@@ -126,7 +126,7 @@ describe('Messages', () => {
           expect(bare(error)).to.deep.equal({
             code: -32600,
             message: 'Invalid Request',
-            data: { title: 'Bad Request', status: 400 },
+            data: { title: 'Bad Request', status: 400, code: 'BAD_REQUEST' },
           });
           await stillTalks(socket);
         }
@@ -174,7 +174,7 @@ describe('Messages', () => {
           const failure = {
             code: -32601,
             message: 'Method not found',
-            data: { title: 'Not Found', status: 404 },
+            data: { title: 'Not Found', status: 404, code: 'NOT_FOUND' },
           };
           for (const id of ['x', 0, null]) {
             const { error, ...rest } = await exchange(socket, { jsonrpc: '2.0', method, id });

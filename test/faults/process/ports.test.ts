@@ -42,9 +42,9 @@ describe('Process', () => {
       await app.close();
     });
 
-    const wrong: [name: string, options: { port?: number; host?: string }, code: string | undefined][] = [
+    const wrong: [name: string, options: { port?: number; host?: string }, code: string][] = [
       // A mistake of the author: the error says what the option takes.
-      ['a port that is none', { port: 70_000 }, undefined],
+      ['a port that is none', { port: 70_000 }, 'INVALID_OPTION'],
       // RFC 5737: an address of nobody.
       ['an address that is not of this machine', { host: '192.0.2.1' }, 'EADDRNOTAVAIL'],
     ];

@@ -148,6 +148,7 @@ describe('Process', () => {
             expect(visit.problem).to.deep.equal({
               title: 'Internal Server Error',
               status: 500,
+              code: 'INTERNAL_SERVER_ERROR',
               requestId: visit.problem.requestId,
             });
             told();

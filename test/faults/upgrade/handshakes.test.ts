@@ -77,7 +77,7 @@ describe('Upgrade', () => {
         });
         if (lines[0]?.startsWith('HEAD') === true) return;
         const { requestId, ...problem } = JSON.parse(answer.body) as Record<string, unknown>;
-        expect(problem).to.deep.equal({ title: TITLES[status], status, detail });
+        expect(problem).to.deep.equal({ ...NAMES[status], status, detail });
         expect(requestId).to.be.a('string');
         // Refusals are the client's doing: they are no news to the operator.
         expect(log.lines).to.deep.equal([]);
@@ -311,8 +311,8 @@ describe('Upgrade', () => {
   });
 });
 
-const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  405: 'Method Not Allowed',
-  426: 'Upgrade Required',
+const NAMES: Readonly<Record<number, { title: string; code: string }>> = {
+  400: { title: 'Bad Request', code: 'MALFORMED_REQUEST' },
+  405: { title: 'Method Not Allowed', code: 'METHOD_NOT_ALLOWED' },
+  426: { title: 'Upgrade Required', code: 'UPGRADE_REQUIRED' },
 };

@@ -139,7 +139,12 @@ describe('Upgrade', () => {
           const answer = await client.answer();
           expect(shown(answer)).to.deep.equal({
             status: 503,
-            problem: { title: 'Service Unavailable', status: 503, detail: 'The request took too long' },
+            problem: {
+              title: 'Service Unavailable',
+              status: 503,
+              code: 'HANDLER_TIMEOUT',
+              detail: 'The request took too long',
+            },
           });
           expect(answer.headers).to.include({
             connection: 'close',
@@ -199,6 +204,7 @@ describe('Upgrade', () => {
             problem: {
               title: 'Service Unavailable',
               status: 503,
+              code: 'TOO_MANY_CONNECTIONS',
               detail: 'Too many sockets are being opened',
             },
           });
@@ -254,10 +260,14 @@ describe('Upgrade', () => {
     const { server, log, holds, waiting } = serving();
 
     const refusals: [path: string, status: number, problem: object][] = [
-      ['/sync', 401, { title: 'Unauthorized', status: 401, detail: 'Sign in first', login: '/in' }],
-      ['/slow', 403, { title: 'Forbidden', status: 403, detail: 'Not yours' }],
-      ['/large', 403, { title: 'Forbidden', status: 403, detail: 'x'.repeat(3_000_000) }],
-      ['/unknown', 500, { title: 'Internal Server Error', status: 500 }],
+      [
+        '/sync',
+        401,
+        { title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED', detail: 'Sign in first', login: '/in' },
+      ],
+      ['/slow', 403, { title: 'Forbidden', status: 403, code: 'FORBIDDEN', detail: 'Not yours' }],
+      ['/large', 403, { title: 'Forbidden', status: 403, code: 'FORBIDDEN', detail: 'x'.repeat(3_000_000) }],
+      ['/unknown', 500, { title: 'Internal Server Error', status: 500, code: 'INTERNAL_SERVER_ERROR' }],
     ];
     const behind: [name: string, frames: Buffer[]][] = [
       ['', []],

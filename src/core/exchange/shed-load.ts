@@ -1,4 +1,4 @@
-import type { Logger } from './logger.js';
+import type { Logger } from '../base/logger.js';
 
 /** Milliseconds in which refusals of one kind are one line. */
 const WINDOW = 1_000;
