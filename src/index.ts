@@ -71,6 +71,6 @@ export type { Codec } from './live/encoding/format.js';
 export { event, type EventFields } from './live/encoding/message.js';
 export { sessions, type SessionOptions } from './live/sessions/middleware.js';
 export type { SessionRecord, SessionStore } from './live/sessions/store.js';
-export type { Broker, GapReason, Member, Replay } from './live/broadcast/broker.js';
+export type { Broker, GapReason, Member, Replay } from './live/broker/broker.js';
 export type { RevokeTarget } from './live/connections/revocations.js';
-export type { HistoryBounds } from './live/broadcast/history.js';
+export type { HistoryBounds } from './live/broker/history.js';

@@ -12,6 +12,7 @@ const ROOMS = [
   'live/encoding',
   'live/connections',
   'live/messages',
+  'live/broker',
   'live/broadcast',
   'core/injection',
   'core/routing',

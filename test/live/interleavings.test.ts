@@ -8,7 +8,7 @@ import { parseCursor } from '../../src/live/encoding/cursor.js';
 import { eventObjects } from '../../src/live/encoding/format.js';
 import { Message, messageOf } from '../../src/live/encoding/message.js';
 import type { EncodedMessage } from '../../src/live/encoding/encoded-message.js';
-import { Topics } from '../../src/live/broadcast/topic.js';
+import { Topics } from '../../src/live/broadcast/topics.js';
 import { Lagging, Offsets } from '../support/lagging-broker.js';
 
 /** Each half of them: `LONG=1` tries 100,000 in all. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { SessionStore } from 'coequal';
 import { servers } from '../support/doors.js';
-import { LocalBroker } from '../../src/live/broadcast/local-broker.js';
+import { LocalBroker } from '../../src/live/broker/local-broker.js';
 import { Journal, Recorder } from '../support/journal.js';
 import { Shelf, siteOf } from '../support/site.js';
 

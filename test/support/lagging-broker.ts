@@ -1,5 +1,5 @@
 import type { Broker, HistoryBounds, Member, RevokeTarget } from 'coequal';
-import { LocalBroker } from '../../src/live/broadcast/local-broker.js';
+import { LocalBroker } from '../../src/live/broker/local-broker.js';
 import type { Message } from '../../src/live/encoding/message.js';
 
 /** The broker in memory; it keeps a record of which value has which offset. */

@@ -5,7 +5,7 @@ import { container as globalContainer, type DependencyContainer } from 'tsyringe
 import { Channels } from '../../live/broadcast/channels.js';
 import { Connections } from '../../live/connections/connections.js';
 import { Heartbeat } from '../../live/connections/heartbeat.js';
-import { LocalBroker } from '../../live/broadcast/local-broker.js';
+import { LocalBroker } from '../../live/broker/local-broker.js';
 import { audit } from '../compile/guard-audit.js';
 import { closeWithin } from './shutdown.js';
 import { compileController, type CompiledRoute } from '../compile/compile.js';

@@ -2,7 +2,7 @@ import { Backlog } from '../../live/connections/backlog.js';
 import { Channels } from '../../live/broadcast/channels.js';
 import { Connections } from '../../live/connections/connections.js';
 import type { Heartbeat } from '../../live/connections/heartbeat.js';
-import { LocalBroker } from '../../live/broadcast/local-broker.js';
+import { LocalBroker } from '../../live/broker/local-broker.js';
 import { idText } from '../../live/connections/user-id.js';
 import type { Context } from '../exchange/context.js';
 import { Counters, type Environment } from '../exchange/environment.js';

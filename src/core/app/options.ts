@@ -1,7 +1,7 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { PerMessageDeflateOptions } from 'ws';
 import type { Context } from '../exchange/context.js';
-import type { Broker } from '../../live/broadcast/broker.js';
+import type { Broker } from '../../live/broker/broker.js';
 import type { UserId } from '../../live/connections/user-id.js';
 import type { Class } from '../injection/injection.js';
 import type { RegisteredUser } from '../base/registered-types.js';

@@ -3,12 +3,13 @@ import { HttpError } from '../../core/base/errors.js';
 import { Subscribable } from '../../core/exchange/open-connection.js';
 import { isThenable } from '../../core/base/promises.js';
 import { valuePublished } from '../../core/exchange/tracing.js';
-import type { Member } from './broker.js';
+import type { Member } from '../broker/broker.js';
 import { boundsOf, defineChannel, type ChannelDefinition } from './definition.js';
 import type { Connection } from '../connections/connection.js';
-import type { HistoryBounds } from './history.js';
+import type { HistoryBounds } from '../broker/history.js';
 import { Message, messageOf } from '../encoding/message.js';
-import { presenceTopic, type Topics } from './topic.js';
+import { presenceTopic } from './topic.js';
+import type { Topics } from './topics.js';
 
 /** A handle on one channel. A channel without readers costs nothing. */
 export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {

@@ -2,10 +2,10 @@ import type { Context } from '../../core/exchange/context.js';
 import { ConfigurationError, HttpError } from '../../core/base/errors.js';
 import { TemplateTree } from '../../core/base/template-tree.js';
 import { admit, isAuthorizeClass, type Authorize, type AuthorizeClass } from './authorization.js';
-import type { Broker } from './broker.js';
+import type { Broker } from '../broker/broker.js';
 import { Channel } from './channel.js';
 import { segmentsOf, type ChannelDefinition } from './definition.js';
-import { Topics } from './topic.js';
+import { Topics } from './topics.js';
 
 declare module '../../core/exchange/environment.js' {
   interface Environment {

@@ -11,7 +11,7 @@ import {
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { RegisteredUser } from '../../core/base/registered-types.js';
 import { checkAuthorize, type Authorize, type AuthorizeClass } from './authorization.js';
-import type { HistoryBounds } from './history.js';
+import type { HistoryBounds } from '../broker/history.js';
 import { idText } from '../connections/user-id.js';
 
 /** What happens to a slow consumer: it is closed, loses the oldest messages, or gets only the latest message per key. */

@@ -3,28 +3,30 @@ import { HttpError } from '../../core/base/errors.js';
 import type { Overflow } from './definition.js';
 import { Connection } from '../connections/connection.js';
 import type { EncodedMessage } from '../encoding/encoded-message.js';
-import type { Source, Subscriber } from './subscription.js';
+import { HeldMessages } from './held-messages.js';
+import type { Reader, Source } from './reader.js';
 
-/** How many messages may wait for a loop in the server that is behind. */
+/** How many messages may wait for a slow loop. */
 const CAPACITY = 1_000;
 
-/** A loop over a channel, for code in the server: works from the moment it is made. */
-export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
-  readonly #held = new Map<unknown, T>();
-  #serial = 0;
+/** The iterator of `for await (const value of channel)`. It receives from the moment it is created. */
+export class Feed<T> implements Reader, AsyncIterator<T, void> {
+  readonly #held: HeldMessages<T>;
   #ended = false;
   #exchange: Context | undefined = undefined;
   #unbind: (() => void) | undefined = undefined;
-  /** What it fails with, once what it holds was taken. */
+  /** The error that `next()` throws once the held messages are taken. */
   #failure: Error | undefined = undefined;
   #waiter: ((result: IteratorResult<T, void> | Promise<never>) => void) | undefined = undefined;
 
   constructor(
     private readonly source: Source,
-    private readonly overflow: Overflow<T>,
-  ) {}
+    private readonly overflow: Overflow<never>,
+  ) {
+    this.#held = new HeldMessages(overflow, source);
+  }
 
-  /** Ends with its exchange, also while it waits. */
+  /** Ends the loop together with its exchange, even while it waits for a message. */
   endWith(exchange: Context): void {
     this.#exchange = exchange;
     const { signal } = exchange;
@@ -34,11 +36,11 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     this.#unbind = () => signal.removeEventListener('abort', end);
   }
 
-  /** Its channel was revoked. A loop of the server's own goes on. */
+  /** Ends the loop of an exchange; a loop of the server itself continues. */
   revoke(reason: string): void {
     if (this.#exchange === undefined) return;
     const { outlet } = this.#exchange;
-    // It ends with its connection, which tells its client.
+    // The client gets the close code of the connection; the loop ends with it.
     if (outlet instanceof Connection) return outlet.close(3000, reason);
     this.#held.clear();
     this.#fail(new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' }));
@@ -53,22 +55,14 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
       waiter({ done: false, value });
       return;
     }
-    const key = this.#keyOf(encoded, value);
-    if (this.#held.delete(key)) this.source.skipped(0, 1);
-    this.#held.set(key, value);
+    this.#held.add(value, encoded);
     if (this.#held.size <= CAPACITY) return;
-    if (this.overflow === 'close') {
-      return this.#fail(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
-    }
-    this.#held.delete(this.#held.keys().next().value);
-    this.source.skipped(1, 0);
+    if (this.overflow !== 'close') return this.#held.drop();
+    this.#fail(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
   }
 
   next(): Promise<IteratorResult<T, void>> {
-    for (const [key, value] of this.#held) {
-      this.#held.delete(key);
-      return Promise.resolve({ done: false, value });
-    }
+    if (this.#held.size > 0) return Promise.resolve({ done: false, value: this.#held.shift() as T });
     const failure = this.#failure;
     if (failure !== undefined) {
       this.#failure = undefined;
@@ -84,16 +78,6 @@ export class Feed<T> implements Subscriber, AsyncIterator<T, void> {
     this.#held.clear();
     this.#end();
     return Promise.resolve({ done: true, value: undefined });
-  }
-
-  #keyOf(encoded: EncodedMessage, value: T): unknown {
-    if (typeof this.overflow !== 'object') return this.#serial++;
-    try {
-      return this.overflow.key(value);
-    } catch (error) {
-      encoded.failure ??= { error };
-      return encoded;
-    }
   }
 
   #fail(error: Error): void {

@@ -1,38 +1,27 @@
-import type { Replay } from './broker.js';
+import type { Replay } from '../broker/broker.js';
 import type { Overflow } from './definition.js';
+import { HeldMessages } from './held-messages.js';
+import type { Reader, Source } from './reader.js';
 import type { Connection, Follower } from '../connections/connection.js';
 import { isAfter } from '../encoding/cursor.js';
 import type { Format } from '../encoding/format.js';
 import { Message } from '../encoding/message.js';
 import { EncodedMessage } from '../encoding/encoded-message.js';
 
-/** Who receives what a channel is told. */
-export interface Subscriber {
-  /** In which format it receives messages; undefined for code in the server, which receives values. */
-  readonly format?: Format;
-  deliver(encoded: EncodedMessage): void;
-}
-
-/** What a subscription tells the channel that it reads. */
-export interface Source {
-  remove(subscriber: Subscriber): void;
-  /** Messages that a slow reader was not sent, for the counters. */
-  skipped(dropped: number, conflated: number): void;
-}
-
-/** One connection's reading of one channel: sends at the reader's pace, by the channel's policy. */
-export class Subscription implements Subscriber, Follower {
-  /** What waits while the reader is behind, by key where the policy conflates; in order of arrival. */
-  #held: Map<unknown, EncodedMessage> | undefined = undefined;
-  #heldBytes = 0;
+/** The subscription of one connection to one channel: sends at the reader's pace, by the overflow policy of the channel. */
+export class Subscription implements Reader, Follower {
+  /** The messages that wait while the reader is behind; undefined while it keeps up. */
+  #held: HeldMessages<EncodedMessage> | undefined = undefined;
+  /** How many messages were dropped since the reader fell behind. */
   #missed = 0;
-  #serial = 0;
-  /** What came while the history was read. */
+  /** Messages that arrive while the history is being read; undefined otherwise. */
   #early: EncodedMessage[] | undefined = undefined;
-  /** Up to where the history went that was read meanwhile: what comes late and is not after it is known. */
+  /** The newest cursor of the history that was read: live messages up to it were sent with the history. */
   #covered: string | undefined = undefined;
+  /** How many times the connection has subscribed, less how many times it has unsubscribed. */
+  #uses = 0;
   #ended = false;
-  /** Runs once, when the subscription is over. */
+  /** Runs once, when the subscription ends. */
   onEnd: (() => void) | undefined = undefined;
 
   constructor(
@@ -43,12 +32,23 @@ export class Subscription implements Subscriber, Follower {
     connection.follow(this);
   }
 
-  /** Keeps what comes until the history is there. */
+  /** Subscribes once more. The result unsubscribes; the last one ends the subscription. */
+  use(): () => void {
+    this.#uses++;
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      if (--this.#uses === 0) this.end();
+    };
+  }
+
+  /** Keeps live messages until the history is read. */
   pause(): void {
     this.#early = [];
   }
 
-  /** Sends what the reader missed, and says so if something is missing; then what came in the meantime. */
+  /** Sends the messages that the reader missed, preceded by `gap` if some are gone; then those that came meanwhile. */
   begin({ messages, gap, top }: Replay): void {
     if (this.#ended) return;
     const early = this.#early;
@@ -57,7 +57,7 @@ export class Subscription implements Subscriber, Follower {
     const reason = fitting.length < messages.length ? (gap ?? 'limit') : gap;
     if (this.connection.resumable) {
       if (reason !== undefined) this.connection.send(new Message({ reason }, 'gap'));
-      // Without data it is no event: it only tells where the reader is, should it receive nothing else.
+      // An id without data is not an event: it only moves the cursor of a reader that has missed nothing.
       if (fitting.length === 0) this.connection.send(new Message(undefined, undefined, top));
     }
     for (const encoded of fitting) this.deliver(encoded);
@@ -66,7 +66,7 @@ export class Subscription implements Subscriber, Follower {
     for (const encoded of early) this.deliver(encoded);
   }
 
-  /** Sends a message before what came in the meantime. */
+  /** Sends a first message, then those that came meanwhile. */
   greet(message: Message): void {
     if (this.#ended) return;
     const early = this.#early ?? [];
@@ -86,7 +86,7 @@ export class Subscription implements Subscriber, Follower {
     }
     if (this.#held !== undefined) this.#hold(encoded);
     else if (this.overflow === 'close') this.connection.deliver(encoded);
-    // A policy that keeps connections is not to fill one over its limit.
+    // The other policies keep the connection open, so they must not fill it beyond its limit.
     else if (!this.connection.offer(encoded)) this.#hold(encoded);
   }
 
@@ -109,11 +109,9 @@ export class Subscription implements Subscriber, Follower {
       this.#missed = 0;
       this.connection.deliver(new EncodedMessage(new Message({ missed }, 'missed')));
     }
-    for (const [key, encoded] of held) {
+    while (held.size > 0) {
       if (this.connection.behind) return this.connection.notify();
-      held.delete(key);
-      this.#weigh(-this.#size(encoded));
-      this.connection.deliver(encoded);
+      this.connection.deliver(held.shift() as EncodedMessage);
     }
     this.#held = undefined;
   }
@@ -127,14 +125,18 @@ export class Subscription implements Subscriber, Follower {
   closed(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#held?.clear();
     this.#held = undefined;
     this.#early = undefined;
-    this.#weigh(-this.#heldBytes);
     this.onEnd?.();
-    this.source.remove(this);
+    this.source.remove(this.connection);
   }
 
-  /** The latest messages, as many as half of what may wait for the reader: a longer history would close it. */
+  revoke(reason: string): void {
+    this.connection.close(3000, reason);
+  }
+
+  /** The newest messages that fit into half of `limits.buffered`: a longer history would close the connection. */
   #fitting(messages: readonly Message[]): EncodedMessage[] {
     let room = this.#limit / 2;
     const fitting: EncodedMessage[] = [];
@@ -154,45 +156,19 @@ export class Subscription implements Subscriber, Follower {
   #hold(encoded: EncodedMessage): void {
     const { connection } = this;
     if (this.#held === undefined) connection.notify();
-    const held = (this.#held ??= new Map<unknown, EncodedMessage>());
-    const key = this.#keyOf(encoded);
-    const older = held.get(key);
-    if (older !== undefined) {
-      held.delete(key);
-      this.#weigh(-this.#size(older));
-      this.source.skipped(0, 1);
-    }
-    held.set(key, encoded);
-    this.#weigh(this.#size(encoded));
-    this.#trim(held, this.connection.context.environment.backlog.allowance(connection));
+    const held = (this.#held ??= new HeldMessages<EncodedMessage>(this.overflow, this.source, (one, sign) => {
+      connection.held += sign * this.#size(one);
+    }));
+    held.add(encoded, encoded);
+    this.#trim(held, connection.context.environment.backlog.allowance(connection));
   }
 
-  /** What is on its way counts, too: all that waits for one reader is within the limit. The newest message stays. */
-  #trim(held: Map<unknown, EncodedMessage>, limit: number): void {
-    const { connection } = this;
-    for (const [oldest, dropped] of held) {
-      if (held.size === 1 || connection.buffered <= limit) break;
-      held.delete(oldest);
-      this.#weigh(-this.#size(dropped));
+  /** Drops the oldest messages until all that waits for the reader is within the limit. The newest message stays. */
+  #trim(held: HeldMessages<EncodedMessage>, limit: number): void {
+    while (held.size > 1 && this.connection.buffered > limit) {
+      held.drop();
       this.#missed++;
-      this.source.skipped(1, 0);
     }
-  }
-
-  #keyOf(encoded: EncodedMessage): unknown {
-    if (typeof this.overflow !== 'object') return this.#serial++;
-    try {
-      return this.overflow.key(encoded.message.value as never);
-    } catch (error) {
-      // Nothing is the same as what has no key; its publisher is told.
-      encoded.failure ??= { error };
-      return encoded;
-    }
-  }
-
-  #weigh(bytes: number): void {
-    this.#heldBytes += bytes;
-    this.connection.held += bytes;
   }
 
   #size(encoded: EncodedMessage): number {

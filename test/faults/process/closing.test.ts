@@ -13,7 +13,7 @@ import {
   type Context,
 } from 'coequal';
 import { singleton } from 'tsyringe';
-import { LocalBroker } from '../../../src/live/broadcast/local-broker.js';
+import { LocalBroker } from '../../../src/live/broker/local-broker.js';
 import { mistreated } from '../../support/canary.js';
 import { Journal, Recorder } from '../../support/journal.js';
 import { HANDSHAKE, RawClient } from '../../support/raw-client.js';
