@@ -342,6 +342,32 @@ describe('a scope', () => {
       expect(await response.json()).to.have.property('detail', 'changed meanwhile');
     });
 
+    it('commits when a reply of several values has been sent; rolls back when it breaks off', async () => {
+      @Controller('/replies')
+      class Replies {
+        constructor(private readonly work: Work) {}
+        @WebSocket() async *message(@Body() text: string) {
+          this.work.story.tell(`reply to ${text}`);
+          yield 'a value';
+          if (text === 'fail') throw new HttpError(422, 'no');
+          this.work.story.tell('sent');
+        }
+      }
+      const socket = await start([Replies]).socket('/replies');
+      socket.send('send');
+      expect(await socket.next()).to.equal('a value');
+      socket.send('fail');
+      expect(await socket.next()).to.equal('a value');
+      expect(await socket.json()).to.have.nested.property('error.status', 422);
+      expect(story.lines).to.deep.equal([
+        'reply to send',
+        'sent',
+        'committed',
+        'reply to fail',
+        'rolled back: no',
+      ]);
+    });
+
     it('commits when a streamed body has been sent, and rolls back when it breaks off', async () => {
       const server = start([Works]);
       expect(await (await server.fetch('/work/rows')).text()).to.equal('a row["decided"]\n');

@@ -3,13 +3,17 @@ import { ConfigurationError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { Scope, type Class, type Injection, type Provider } from '../injection/injection.js';
 import { SUCCESS } from '../injection/scope.js';
+import { isThenable } from '../base/promises.js';
+import { Subscribable } from '../exchange/open-connection.js';
+import { valuesOf } from '../kinds/forwarded.js';
+import { isSource } from '../kinds/source-queue.js';
 import type { Run } from '../kinds/websocket.js';
 import { invoker } from '../parameters/invoke.js';
 import type { Validator } from '../parameters/validator.js';
 import type { ControllerMetadata, MethodMetadata, Reader } from '../routing/metadata.js';
 import type { ResolvedMiddleware } from '../routing/middleware.js';
 import { resolveMiddleware } from '../routing/resolve-middleware.js';
-import { concluding, endLate, scopeOf } from '../routing/scoped-step.js';
+import { concluding, endingWith, endLate, scopeOf } from '../routing/scoped-step.js';
 
 /** What every controller of an application is compiled with. */
 export interface Compilation {
@@ -69,9 +73,19 @@ export class Controller {
     const { logger } = this.compilation;
     const perMessage: Run = (ctx, message) => {
       const own = new Scope(ctx);
+      let lasts = false;
+      // A reply that is sent value by value needs the services of its method until its end.
+      const reply = (value: unknown): unknown => {
+        if (!isSource(value) || value instanceof Subscribable) return value;
+        lasts = true;
+        return endingWith(valuesOf(value), (outcome) => endLate(own, logger, outcome));
+      };
       return concluding(
-        () => invoke(provider.resolve(own), ctx, message),
-        (outcome) => own.dispose(logger, outcome),
+        () => {
+          const value = invoke(provider.resolve(own), ctx, message);
+          return isThenable(value) ? Promise.resolve(value).then(reply) : reply(value);
+        },
+        (outcome) => (lasts ? undefined : own.dispose(logger, outcome)),
       );
     };
     if (lifetime === 'message') return perMessage;

@@ -48,6 +48,40 @@ export async function endLate(scope: Scope, logger: Logger, outcome: Outcome): P
   }
 }
 
+/** The values of a source, and `last` after it: with a failure where it throws or is left before its end. */
+export function endingWith(
+  source: AsyncIterator<unknown>,
+  last: (outcome: Outcome) => Promise<void>,
+): AsyncIterable<unknown> {
+  let isOver = false;
+  const end = async (outcome: Outcome): Promise<void> => {
+    if (isOver) return;
+    isOver = true;
+    await last(outcome);
+  };
+  const iterator: AsyncIterator<unknown> = {
+    next: async () => {
+      try {
+        const result = await source.next();
+        if (result.done === true) await end(SUCCESS);
+        return result;
+      } catch (error) {
+        await end({ ok: false, error });
+        throw error;
+      }
+    },
+    return: async () => {
+      try {
+        await source.return?.();
+      } finally {
+        await end(cut());
+      }
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
 /** Runs `last` when `work` is done, with how it ended, and waits for it only where it gives a promise. */
 export function concluding(work: () => unknown, last: (outcome: Outcome) => void | Promise<void>): unknown {
   let result: unknown;
