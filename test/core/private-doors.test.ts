@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect } from 'chai';
+import 'reflect-metadata';
+import { container } from 'tsyringe';
+import { WebSocket, WebSocketServer } from 'ws';
 import { inFlightOn } from '../../src/core/node/pipeline.js';
 import { bytesAccepted, bytesReceived, isBlocked, KernelQueues } from '../../src/core/node/tcp-progress.js';
 import { turns, until } from '../support/deferred.js';
@@ -60,5 +63,45 @@ describe('what Node tells of the responses on a connection', () => {
 
     const names = `socket._paused and socket._httpMessage in ${process.version}`;
     expect(seen, names).to.deep.equal([false, true, true, false]);
+  });
+});
+
+describe('what ws tells of the messages on a socket', () => {
+  it('is what live/messages reads: adapt ws-socket and frame-reader to this version of ws', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(server, 'listening');
+    const opened = once(server, 'connection') as Promise<[WebSocket, { socket: Socket }]>;
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const [socket, { socket: stream }] = await opened;
+    const receiver = Reflect.get(socket, '_receiver') as { _fragmented: number; _state: number };
+    expect(receiver, 'WebSocket._receiver').to.include({ _fragmented: 0, _state: 0 });
+    expect(stream.listeners('data'), 'listeners of data: ws alone').to.have.lengthOf(1);
+    expect(stream.listeners('end').at(-1), 'the last listener of end is the one of ws').to.have.property(
+      'name',
+      'socketOnEnd',
+    );
+
+    await once(client, 'open');
+    client.send('a', { fin: false });
+    await until(() => receiver._fragmented === 1);
+    client.terminate();
+    socket.terminate();
+    server.close();
+  });
+});
+
+describe('what tsyringe tells of a container', () => {
+  it('is what core/injection/tsyringe reads: adapt that file to this version of tsyringe', () => {
+    const child = container.createChildContainer() as unknown as Record<string, unknown>;
+    for (const method of [
+      'getRegistration',
+      'getAllRegistrations',
+      'construct',
+      'resolveRegistration',
+    ] as const)
+      expect(child[method], method).to.be.a('function');
+    expect(child['_registry']).to.respondTo('has').and.to.respondTo('getAll').and.to.respondTo('setAll');
+    expect(child['disposables']).to.be.instanceOf(Set);
+    expect(child['parent']).to.equal(container);
   });
 });
