@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { Controller, Get, Post, Session, sessions, type SessionRecord, type SessionStore } from 'coequal';
 import { deferred } from '../support/deferred.js';
 import { servers } from '../support/doors.js';
+import { Shelf } from '../support/site.js';
 
 interface Held {
   user: string;
@@ -161,6 +162,41 @@ describe('regenerate()', () => {
       }
       expect(await (await server.fetch('/me', { headers: { cookie } })).json()).to.deep.equal(left);
     });
+  }
+
+  for (const [path, methods] of [
+    ['/once', ['regenerate', 'set']],
+    ['/twice', ['regenerate', 'regenerate', 'set']],
+  ] as const) {
+    for (const signedIn of [true, false]) {
+      it(`keeps what is written at once with it: ${methods.join(', ')}, ${signedIn ? 'with' : 'without'} a session`, async () => {
+        @Controller()
+        class Racing {
+          @Post(path) async race(@Session() session: Session<Held>) {
+            const change = {
+              regenerate: () => session.regenerate({ keep: ['user'] }),
+              set: () => session.set('user', 'eve'),
+            };
+            await Promise.all(methods.map((method) => change[method]()));
+            return { user: session.get('user') };
+          }
+        }
+        const store = new Shelf();
+        const server = serve({ controllers: [Site, Racing], middleware: [sessions({ store })] });
+        let cookie = '';
+        for (const step of signedIn ? ['/in', path] : [path]) {
+          const response = await server.fetch(step, { method: 'POST', headers: { cookie } });
+          expect(response.ok).to.equal(true);
+          const cookies = response.headers.getSetCookie();
+          expect(cookies).to.have.length(1);
+          cookie = cookies[0]?.split(';')[0] ?? cookie;
+        }
+        expect(await (await server.fetch('/me', { headers: { cookie } })).json()).to.deep.equal({
+          user: 'eve',
+        });
+        expect(store.keys).to.have.length(1);
+      });
+    }
   }
 
   it('takes no names that the session does not have', () => {

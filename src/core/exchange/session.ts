@@ -33,6 +33,7 @@ export interface SessionCookie {
  */
 export class Session<T extends object = Data> {
   #active: ActiveSession | undefined;
+  /** What creates or replaces the session, while that is under way. */
   #beginning: Promise<void> | undefined = undefined;
   readonly #manager: Manager;
   readonly #cookie: SessionCookie;
@@ -74,8 +75,10 @@ export class Session<T extends object = Data> {
   async update(change: (data: Partial<T>) => void): Promise<void> {
     // Several first writes at once begin one session. One that somebody else has ended does not begin anew: what is
     // written was meant for who was signed in.
-    if (this.#active === undefined) await (this.#beginning ??= this.#begin());
-    await this.#manager.update(this.#active as ActiveSession, (data) => change(data as Partial<T>));
+    while (this.#beginning !== undefined || this.#active === undefined) {
+      await (this.#beginning ?? this.#inTurn(() => this.#begin()));
+    }
+    await this.#manager.update(this.#active, (data) => change(data as Partial<T>));
   }
 
   /**
@@ -88,28 +91,22 @@ export class Session<T extends object = Data> {
   async regenerate({ keep = [] }: { keep?: readonly (keyof T & string)[] } = {}): Promise<void> {
     if (!Array.isArray(keep))
       throw new TypeError("regenerate({ keep }) takes a list of names, such as ['cart']");
-    this.#mustBeSettable();
-    const active = this.exists ? this.#active : undefined;
-    await this.destroy('signed in anew');
-    // Only now: writes that were under way have been waited for, and belong to the new session too.
-    const data = active?.record.data ?? {};
-    const kept = keep.filter((name) => Object.hasOwn(data, name)).map((name) => [name, data[name]] as const);
-    await this.#begin(Object.fromEntries(kept));
+    await this.#inTurn(async () => {
+      this.#mustBeSettable();
+      const active = this.exists ? this.#active : undefined;
+      await this.#end('signed in anew');
+      // Only now: writes that were under way have been waited for, and belong to the new session too.
+      const data = active?.record.data ?? {};
+      const kept = keep
+        .filter((name) => Object.hasOwn(data, name))
+        .map((name) => [name, data[name]] as const);
+      await this.#begin(Object.fromEntries(kept));
+    });
   }
 
   /** Ends the session (sign-out), and with it its sockets and streams. */
   async destroy(reason = 'signed out'): Promise<void> {
-    const active = this.#active;
-    this.#active = undefined;
-    if (active === undefined) return;
-    if (this.#cookie.settable) this.#cookie.set(undefined);
-    try {
-      await this.#manager.end(active, reason);
-    } catch (error) {
-      // A second attempt ends it in the store, too.
-      this.#active ??= active;
-      throw error;
-    }
+    await (this.#beginning === undefined ? this.#end(reason) : this.#inTurn(() => this.#end(reason)));
   }
 
   /** @internal Whether the store still holds it. */
@@ -127,16 +124,36 @@ export class Session<T extends object = Data> {
     if (this.#active !== undefined) this.#manager.touch(this.#active);
   }
 
+  /** Beginnings run one after another, and writes wait for them: a write in between would begin a session of its own. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const before = this.#beginning;
+    const turn = (before === undefined ? work() : before.then(work, work)).finally(() => {
+      if (this.#beginning === turn) this.#beginning = undefined;
+    });
+    this.#beginning = turn;
+    return turn;
+  }
+
+  async #end(reason: string): Promise<void> {
+    const active = this.#active;
+    this.#active = undefined;
+    if (active === undefined) return;
+    if (this.#cookie.settable) this.#cookie.set(undefined);
+    try {
+      await this.#manager.end(active, reason);
+    } catch (error) {
+      // A second attempt ends it in the store, too.
+      this.#active ??= active;
+      throw error;
+    }
+  }
+
   async #begin(data: Record<string, unknown> = {}): Promise<void> {
     this.#mustBeSettable();
-    try {
-      const { token, active } = await this.#manager.begin(data);
-      this.#mustBeSettable();
-      this.#cookie.set(token);
-      this.#active = active;
-    } finally {
-      this.#beginning = undefined;
-    }
+    const { token, active } = await this.#manager.begin(data);
+    this.#mustBeSettable();
+    this.#cookie.set(token);
+    this.#active = active;
   }
 
   #mustBeSettable(): void {
