@@ -24,7 +24,7 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
   const [target, method] = middleware as readonly unknown[];
   if (typeof target === 'object' && target !== null && typeof method === 'string') {
     throw new ConfigurationError(
-      `${target.constructor.name}.${method}: @UseMiddleware stands without its parentheses: write @UseMiddleware(…) with what guards it`,
+      `${target.constructor.name}.${method}: @UseMiddleware lacks its parentheses: write @UseMiddleware(…) with what guards it`,
       { code: 'INVALID_DECORATOR' },
     );
   }
@@ -56,7 +56,7 @@ export function Unguarded(reason: string): MethodDecorator {
   if (typeof reason === 'object') {
     const { name } = (reason as object).constructor;
     throw new ConfigurationError(
-      `${name}: @Unguarded stands without its parentheses: write @Unguarded('why the middleware of the method may differ')`,
+      `${name}: @Unguarded lacks its parentheses: write @Unguarded('why the middleware of the method may differ')`,
       { code: 'INVALID_DECORATOR' },
     );
   }

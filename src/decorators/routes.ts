@@ -54,7 +54,7 @@ const RPC: Checks<RpcOptions> = { concurrent: SWITCH };
 export function Controller(path = '', options: ControllerOptions = {}): ClassDecorator {
   if (typeof path === 'function') {
     throw new ConfigurationError(
-      `${(path as { name: string }).name}: @Controller stands without its parentheses: write @Controller()`,
+      `${(path as { name: string }).name}: @Controller lacks its parentheses: write @Controller()`,
       { code: 'INVALID_DECORATOR' },
     );
   }
@@ -213,7 +213,7 @@ function route(
   const { path } = metadata as { path: unknown };
   if (typeof path === 'object' && path !== null && typeof rest[0] === 'string') {
     throw new ConfigurationError(
-      `${nameOf(path, rest[0])}: @${decorator} stands without its parentheses: write @${decorator}()`,
+      `${nameOf(path, rest[0])}: @${decorator} lacks its parentheses: write @${decorator}()`,
       { code: 'INVALID_DECORATOR' },
     );
   }

@@ -301,7 +301,7 @@ describe('close()', () => {
       'pool disposed',
     ]);
     expect(() => app.onClose(step('late'))).to.throw(
-      'the application has been closed: onClose() comes too late',
+      'onClose() was called after the application had closed',
     );
   });
 

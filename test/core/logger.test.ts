@@ -102,7 +102,7 @@ describe('load that a limit refuses', () => {
     await server.fetch('/broken');
     open.close();
     await server.close();
-    const warnings = logged.filter(({ message }) => message === 'load was refused');
+    const warnings = logged.filter(({ message }) => message === 'limit reached');
     expect(warnings.length).to.be.within(2, 10);
     expect(warnings.reduce((sum, { fields }) => sum + (fields['count'] as number), 0)).to.equal(200);
     expect(warnings.every(({ level, fields }) => level === 'warn' && !('err' in fields))).to.equal(true);

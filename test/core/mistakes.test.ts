@@ -48,9 +48,9 @@ describe('a mistake of the author', () => {
     return () => [(prototype, method, descriptor) => run(prototype, method, descriptor)];
   };
   const mistakes: [told: RegExp, ...Parameters<typeof toldOf>][] = [
-    [/^Rest\.show: @Get stands without its parentheses: write @Get\(\)/, bare(Get)],
-    [/^Rest\.show: @UseMiddleware stands without its parentheses/, bare(UseMiddleware)],
-    [/^Rest: @Unguarded stands without its parentheses/, bare(Unguarded)],
+    [/^Rest\.show: @Get lacks its parentheses: write @Get\(\)/, bare(Get)],
+    [/^Rest\.show: @UseMiddleware lacks its parentheses/, bare(UseMiddleware)],
+    [/^Rest: @Unguarded lacks its parentheses/, bare(Unguarded)],
     [/^Rest\.show: @Unguarded takes the reason/, () => [Get(), Unguarded('')]],
     [
       /^Rest\.show: @Get takes a path, not a list: write one decorator for each path/,
@@ -103,7 +103,7 @@ describe('a mistake of the author', () => {
 
   it('is told of a class that is decorated twice, or without parentheses', () => {
     class Rest {}
-    expect(() => Controller(Rest as never)).to.throw(ConfigurationError, /^Rest: @Controller stands without/);
+    expect(() => Controller(Rest as never)).to.throw(ConfigurationError, /^Rest: @Controller lacks its parentheses/);
     Controller('/a')(Rest);
     expect(() => Controller('/b')(Rest)).to.throw(ConfigurationError, /^Rest has @Controller twice/);
   });

@@ -104,7 +104,7 @@ describe('a start-up error', () => {
     [{ logger: true }, /logger has no method info/],
     [
       { logger: { log() {}, info() {}, warn() {}, error() {}, transports: [] } },
-      /logger is of the shape of winston/,
+      /logger looks like winston/,
     ],
   ] as const) {
     it(`names an option of another type: ${JSON.stringify(options)}`, () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { container as globalContainer, type DependencyContainer } from 'tsyringe';
 import { Channels } from '../../live/broadcast/channels.js';
@@ -9,7 +9,6 @@ import { LocalBroker } from '../../live/broker/local-broker.js';
 import { audit } from '../compile/guard-audit.js';
 import { closeWithin } from './shutdown.js';
 import { compileController, type CompiledRoute } from '../compile/compile.js';
-import { answerConnectionErrors } from './client-errors.js';
 import { createEnvironment } from './create-environment.js';
 import { Dispatcher } from '../request/dispatcher.js';
 import type { Environment } from '../exchange/environment.js';
@@ -18,12 +17,9 @@ import { Injection } from '../injection/injection.js';
 import { resolveMiddleware } from '../routing/resolve-middleware.js';
 import { checkCloseOptions, checkListenOptions, checkOptions, type AppOptions } from './options.js';
 import { processSignals } from './process-signals.js';
-import { Request } from '../node/request.js';
-import { responseClass, type Response } from '../node/response.js';
-import { UnreadResponses } from '../request/unread-responses.js';
+import { createHttpServer } from './http-server.js';
 import type { Stats } from './stats.js';
-import { TcpConnections } from '../node/tcp-connections.js';
-import { Upgrader } from '../upgrade/upgrader.js';
+import type { TcpConnections } from '../node/tcp-connections.js';
 
 /** Options of `app.listen()`. */
 export interface ListenOptions {
@@ -104,7 +100,6 @@ export class App {
     this.container.registerInstance(Connections, this.#environment.connections);
     this.container.registerInstance(App, this);
     prepare?.(this.container);
-    const { logger, limits, timeouts } = this.#environment;
     const middleware = (options.middleware ?? []).map((one) =>
       resolveMiddleware(one, 'the application', this.#injection),
     );
@@ -112,86 +107,38 @@ export class App {
       middleware,
       injection: this.#injection,
       channels: this.#environment.channels,
-      logger,
+      logger: this.#environment.logger,
       validator: options.validator,
     };
     this.#routes = options.controllers.flatMap((controller) => compileController(controller, compilation));
     audit(this.#routes);
     this.#dispatcher = new Dispatcher(this.#routes, middleware, this.#environment, health);
-    const unread = new UnreadResponses(timeouts.unread, logger);
-    // Node's declarations do not know `shouldUpgradeCallback` yet.
-    const settings: ServerOptions<typeof Request, typeof Response> & {
-      shouldUpgradeCallback: Upgrader['takes'];
-    } = {
-      IncomingMessage: Request,
-      ServerResponse: responseClass(logger, unread),
-      maxHeaderSize: limits.head,
-      headersTimeout: Math.min(timeouts.headers, timeouts.request),
-      requestTimeout: timeouts.request,
-      keepAliveTimeout: timeouts.keepAlive,
-      connectionsCheckingInterval: Math.min(1_000, timeouts.headers, timeouts.request),
-      // Node would refuse without a problem document; the dispatcher does it.
-      requireHostHeader: false,
-      shouldUpgradeCallback: (request) => upgrader.takes(request),
-    };
-    this.server = createServer(settings, (request, response) => {
-      this.#sockets.asked(request.socket);
-      this.#dispatcher.request(request, response);
-    });
-    this.server.on('checkContinue', (request, response) => {
-      const keepAlive = response.shouldKeepAlive;
-      const ask = (): void => {
-        if (response.headersSent || response.destroyed) return;
-        response.shouldKeepAlive = keepAlive;
-        response.writeContinue();
-      };
-      const { 'content-length': length = '0', 'transfer-encoding': coding } = request.headers;
-      if (request instanceof Request && (length !== '0' || coding !== undefined)) {
-        // A body that was not asked for may come or not: behind the answer to it nothing can be read.
-        response.shouldKeepAlive = false;
-        request.askBefore(ask);
-      } else ask();
-      this.server.emit('request', request, response);
-    });
-    // Node would cut off further fields without a word; they are counted, and refused, in the dispatcher.
-    this.server.maxHeadersCount = 0;
-    this.#sockets = new TcpConnections(this.server, unread);
-    answerConnectionErrors(this.server, logger, timeouts.handler);
-    const upgrader = new Upgrader(
-      this.server,
+    ({ server: this.server, sockets: this.#sockets } = createHttpServer(
       this.#dispatcher,
       this.#environment,
-      this.#sockets,
       perMessageDeflate,
-    );
-    this.server.on('upgrade', (request, socket, head) => {
-      this.#sockets.asked(socket);
-      upgrader.upgrade(request, socket, head);
-    });
+    ));
   }
 
   /**
    * Starts to listen, and resolves with the port and the URL, `http://localhost:3000`.
    *
-   * @throws Error if the port is taken, if the application listens already, or if it has been closed; ConfigurationError for
+   * @throws Error if the port is taken, if the application is already listening, or if it has been closed; ConfigurationError for
    * unknown or wrong options
    */
-  async listen(options: ListenOptions = {}): Promise<{
-    port: number;
-    url: string;
-  }> {
+  async listen(options: ListenOptions = {}): Promise<{ port: number; url: string }> {
     checkListenOptions(options);
     const { port = 0, host = '127.0.0.1', signals = false } = options;
     if (this.#isClosing()) throw new Error('the application has been closed');
-    // Node would take the first port and say nothing while that is still being opened.
-    if (this.#starting !== undefined) throw new Error('the application listens already');
+    // A second `server.listen()` changes nothing while the first is still opening its port.
+    if (this.#starting !== undefined) throw new Error('the application is already listening');
     this.server.listen(port, host);
     this.#starting = once(this.server, 'listening');
     await this.#starting.catch((error: unknown) => {
       this.#starting = undefined;
       throw error;
     });
-    // Closed meanwhile: the end has waited for this, and goes on.
+    // `close()` was called meanwhile: it has waited for this, and goes on.
     if (this.#isClosing()) throw new Error('the application has been closed');
     if (signals) {
       const owner = { close: () => this.close(), isClosing: () => this.#isClosing() };
@@ -206,12 +153,12 @@ export class App {
     return { port: taken, url: `http://${name}:${taken}` };
   }
 
-  /** Every route as a table of text: kind, path, method, middleware in order, scoped services, calls. */
+  /** Returns every route as a table of text: kind, path, method, middleware in order, scoped services, calls. */
   explain(): string {
     return explain(this.#routes);
   }
 
-  /** What is open now, and what was counted since the start. */
+  /** Returns what is open now, and the counters since the start. */
   stats(): Stats {
     const { connections, channels, counters, broker } = this.#environment;
     const { published, dropped, conflated } = channels.topics.counters;
@@ -239,8 +186,7 @@ export class App {
    * @throws Error once these functions have begun to run
    */
   onClose(work: () => unknown): void {
-    if (this.#onClose === undefined)
-      throw new Error('the application has been closed: onClose() comes too late');
+    if (this.#onClose === undefined) throw new Error('onClose() was called after the application had closed');
     this.#onClose.push(work);
   }
 
@@ -265,7 +211,7 @@ export class App {
     const { inFlight, handshakes } = this.#dispatcher;
     this.#dispatcher.drain();
     connections.drain();
-    // A server that is about to listen cannot be closed yet; one that fails to need not be.
+    // A server that is about to listen cannot be closed yet.
     await this.#starting?.catch(() => undefined);
     const gracePeriod = await closeWithin(grace, {
       server,

@@ -9,9 +9,9 @@ import { inFlightOn } from '../node/pipeline.js';
 type ParserError = Error & { readonly code?: string; readonly reason?: string };
 
 /**
- * Answers what never becomes a request: bytes that Node's parser refuses, heads and bodies that do not arrive in
- * time, CONNECT. The answer has a problem document, comes after those that are still in flight, and closes the
- * connection. `patience` is how long, in milliseconds, it waits for those.
+ * Responds to what never becomes a request: bytes that Node's parser rejects, heads and bodies that do not arrive in time,
+ * CONNECT. The response is a problem document, follows those in flight on the connection, and closes it. `patience` is the
+ * time in milliseconds that it waits for those.
  */
 export function answerConnectionErrors(server: Server, logger: Logger, patience: number): void {
   // A parser that has failed fails again with every further byte.
@@ -20,26 +20,26 @@ export function answerConnectionErrors(server: Server, logger: Logger, patience:
     if (refused.has(socket)) return leave(socket);
     const refusal = refusalOf(error);
     if (refusal === undefined || !socket.writable) return void socket.destroy();
-    // The client has left amid a request, and what is in flight ends as for all who leave.
+    // The client closed its side within a request: Node ends the exchange in flight.
     if (error.code === EOF && inFlightOn(socket) !== undefined) return void socket.destroy();
     refused.add(socket);
     const { code, reason } = error;
     const { remoteAddress: address } = socket as Socket;
-    logger.info({ code, reason, address, status: refusal.status }, 'a request could not be read');
+    logger.info({ code, reason, address, status: refusal.status }, 'unreadable request rejected');
     refuse(socket, refusal, patience);
   });
   server.on('connect', (_request, socket) => {
-    // Node has taken its own listener away.
+    // Node has removed its own listener.
     socket.on('error', () => socket.destroy());
-    const refusal = new HttpError(501, 'This server is no proxy');
-    logger.info({ address: (socket as Socket).remoteAddress, status: refusal.status }, 'CONNECT was refused');
+    const refusal = new HttpError(501, 'This server is not a proxy');
+    logger.info({ address: (socket as Socket).remoteAddress, status: refusal.status }, 'CONNECT rejected');
     refuse(socket, refusal, patience);
   });
 }
 
 const EOF = 'HPE_INVALID_EOF_STATE';
 
-/** What a client is told of the error; nothing where the connection itself has failed. */
+/** The error that the client receives; none if the connection itself has failed. */
 function refusalOf({ code = '', reason }: ParserError): HttpError | undefined {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -49,7 +49,7 @@ function refusalOf({ code = '', reason }: ParserError): HttpError | undefined {
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new HttpError(413, 'The chunk extensions are too large');
     case 'HPE_INVALID_VERSION':
-      // A version, and not what only resembles one.
+      // Other reasons mean that the text is not a version.
       if (reason === 'Invalid HTTP version') return new HttpError(505, 'This server speaks HTTP/1.1');
   }
   return code.startsWith('HPE_')
@@ -65,7 +65,7 @@ function refuse(socket: Duplex, refusal: HttpError, patience: number): void {
     return hangUp(socket);
   }
   if (inFlight.req.complete) {
-    // It was asked for before, and is not touched. A stream without an end is not waited for for ever.
+    // An earlier request gets its response first; the timer bounds a stream that does not end.
     const timer = setTimeout(() => socket.destroy(), patience).unref();
     inFlight.once('close', () => {
       clearTimeout(timer);
@@ -73,14 +73,14 @@ function refuse(socket: Duplex, refusal: HttpError, patience: number): void {
     });
     return;
   }
-  // The body of the request that is being answered is what fails.
+  // The error is in the body of the request in flight, so this is its response.
   if (inFlight.headersSent) return void socket.destroy();
   const body = documentOf(refusal);
   for (const name of inFlight.getHeaderNames()) inFlight.removeHeader(name);
   inFlight.writeHead(refusal.status, fieldsOf(body)).end(body);
 }
 
-/** The client has closed its side: Node leaves the connection of a failed parser to us. */
+/** Closes our side after the client's: Node does not close the connection of a failed parser. */
 function leave(socket: Duplex): void {
   if (socket.readableEnded) socket.end();
 }

@@ -16,7 +16,7 @@ import type { KeepAlive } from '../node/response.js';
 import { ShedLoad } from '../exchange/shed-load.js';
 import { applyOnError, toHttpError, type OnError } from '../exchange/shown-error.js';
 
-/** Makes what all exchanges of an application share. */
+/** Creates what all exchanges of an application share. */
 export function createEnvironment(
   options: AppOptions,
   heartbeat: Heartbeat,
@@ -54,10 +54,10 @@ export function createEnvironment(
   };
 }
 
-/** What a client asked for and nobody here speaks: a method, a coding, a version. The server has not failed. */
-const UNSPOKEN: ReadonlySet<number> = new Set([501, 505]);
+/** Statuses of requests in a method, coding or version that the server does not implement: not its failure. */
+const UNSUPPORTED: ReadonlySet<number> = new Set([501, 505]);
 
-/** Tells each `onError` and the log of an error. What the client may see of it is the result. */
+/** Gives an error to each `onError` and to the log, and returns the error that the client may see. */
 function report(
   error: unknown,
   ctx: Context,
@@ -66,15 +66,15 @@ function report(
   hooks: readonly (OnError | undefined)[],
 ): HttpError | Promise<HttpError> {
   const log = (other: HttpError | undefined): HttpError =>
-    logged(error, other ?? toHttpError(error), ctx, logger, shed);
+    logError(error, other ?? toHttpError(error), ctx, logger, shed);
   const result = applyOnError(hooks, error, ctx);
   return result instanceof Promise ? result.then(log) : log(result);
 }
 
-/** Logs an error that is the server's own, and counts what its limits have refused. */
-function logged(error: unknown, shown: HttpError, ctx: Context, logger: Logger, shed: ShedLoad): HttpError {
+/** Logs errors of the server, and counts what its limits have rejected. */
+function logError(error: unknown, shown: HttpError, ctx: Context, logger: Logger, shed: ShedLoad): HttpError {
   if (safeInstanceof(LimitReached, error)) shed.refused(error.status, error.message);
-  else if (shown.status >= 500 && !UNSPOKEN.has(shown.status)) {
+  else if (shown.status >= 500 && !UNSUPPORTED.has(shown.status)) {
     const { id: requestId, kind, method, path, trace } = ctx;
     const fields = {
       err: error,
@@ -90,19 +90,19 @@ function logged(error: unknown, shown: HttpError, ctx: Context, logger: Logger, 
   return shown;
 }
 
-/** Names users by their ids. One that cannot be named, and so be found, counted or revoked, is logged: once of a kind. */
+/** Finds the ids of users. A user without a usable id is logged, once for each type of id. */
 function naming(userId: AppOptions['userId'], logger: Logger): Pick<Environment, 'userId' | 'reportUnnamed'> {
   const idOf = userId ?? ((user: unknown) => (user as { id?: unknown }).id);
-  const told = new Set<string>();
+  const logged = new Set<string>();
   return {
     userId: ({ user }) => (user === undefined || user === null ? undefined : idText(idOf(user))),
     reportUnnamed: ({ user, kind, method, path }) => {
       if (user === undefined || user === null) return;
       const id: unknown = idOf(user);
       const type = Object.prototype.toString.call(id).slice(8, -1);
-      // Whoever gives `userId` may say of a user that there is no id.
-      if (told.has(type) || (userId !== undefined && id === undefined)) return;
-      told.add(type);
+      // A `userId` function may return undefined on purpose.
+      if (logged.has(type) || (userId !== undefined && id === undefined)) return;
+      logged.add(type);
       logger.warn(
         { kind, method, path, id: type },
         'user without a usable id: its connections cannot be found, counted or revoked; give it an id, or set createApp({ userId })',

@@ -120,7 +120,7 @@ const DEFLATE: Checks<PerMessageDeflateOptions> = {
   concurrencyLimit: POSITIVE,
 };
 
-/** Refuses options that are misspelt, so that a limit that was meant is not a limit that is missing. */
+/** @throws ConfigurationError for unknown or wrong options: a misspelt limit would be a missing limit */
 export function checkOptions(options: AppOptions): void {
   if (!isObject(options)) {
     throw new ConfigurationError('createApp takes its options: createApp({ controllers: [...] })', {
@@ -148,7 +148,7 @@ function each<T extends object>(names: T, check: Check): Checks<Partial<T>> {
   return Object.fromEntries(Object.keys(names).map((name) => [name, check])) as Checks<Partial<T>>;
 }
 
-/** Refuses gaps, most often left by circular imports, and what stands in the list twice. */
+/** Rejects undefined entries, which circular imports leave, and duplicates. */
 function checkControllers(controllers: readonly unknown[]): void {
   for (const [index, controller] of controllers.entries()) {
     const at = `createApp: controllers[${index}]`;
@@ -179,7 +179,7 @@ function checkLogger(logger: unknown): void {
   const given = Object(logger) as Record<string, unknown>;
   if (isFunction(given['log']) && 'transports' in given) {
     throw new ConfigurationError(
-      'createApp: logger is of the shape of winston, which takes (message, fields), not (fields, message): give ' +
+      'createApp: logger looks like winston, which takes (message, fields), not (fields, message): give ' +
         '{ info: (f, m) => log.info(m, f), warn: (f, m) => log.warn(m, f), error: (f, m) => log.error(m, f) }',
       { code: 'INVALID_OPTION' },
     );

@@ -1,16 +1,16 @@
 import type { Logger } from '../base/logger.js';
 
-/** The application that owns the process. */
+/** The application that a signal closes. */
 export interface Owner {
   close(): Promise<void>;
   isClosing(): boolean;
 }
 
 /**
- * Ties the life of the process to that of its application, until the result is called: SIGTERM and SIGINT end both in
- * order, and at once the second time. An exception that nobody caught leaves the state of the process undefined, says
- * Node: it is logged, what is in flight is answered, and the process ends with 1. A promise that failed and that nobody
- * awaits leaves nothing undefined: it is logged.
+ * Ties the process to its application. SIGTERM and SIGINT close the application and then end the process; a second signal
+ * ends it at once. An uncaught exception leaves the process in an undefined state (Node's documentation of `process`), so it
+ * closes the application and ends the process with 1. An unhandled rejection is logged. Returns a function that removes the
+ * listeners.
  */
 export function processSignals({ close, isClosing }: Owner, logger: Logger): () => void {
   let status = 0;
@@ -18,7 +18,7 @@ export function processSignals({ close, isClosing }: Owner, logger: Logger): () 
     close().then(
       () => process.exit(status),
       (err: unknown) => {
-        logger.error({ err }, 'closing failed');
+        logger.error({ err }, 'close() failed');
         process.exit(1);
       },
     );
@@ -27,14 +27,14 @@ export function processSignals({ close, isClosing }: Owner, logger: Logger): () 
     SIGTERM: () => (isClosing() ? process.exit(143) : end()),
     SIGINT: () => (isClosing() ? process.exit(130) : end()),
     uncaughtException: (err: unknown) => {
-      logger.error({ err }, 'uncaughtException: the process drains and ends');
+      logger.error({ err }, 'uncaughtException: shutting down');
       const first = status === 0;
       status = 1;
-      // What throws again in the meantime is told each time, and ends with the rest.
+      // Further exceptions are logged while the application closes.
       if (first) end();
     },
     unhandledRejection: (err: unknown) =>
-      logger.error({ err }, 'unhandledRejection: a promise failed that nobody awaits'),
+      logger.error({ err }, 'unhandledRejection: no code awaits this promise'),
   };
   for (const [event, listener] of Object.entries(listeners)) process.on(event, listener);
   return () => {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import type { Connections } from '../../live/connections/connections.js';
 import { drain } from './draining.js';
 import type { Context } from '../exchange/context.js';
@@ -8,13 +8,13 @@ import type { InFlight } from '../request/in-flight.js';
 import type { Logger } from '../base/logger.js';
 import type { TcpConnections } from '../node/tcp-connections.js';
 
-/** How often connections that have become idle are looked for. */
-const LOOK = 50;
+/** Milliseconds between two searches for connections that have become idle. */
+const IDLE_INTERVAL = 50;
 
-/** Milliseconds that what ends last is given at least, however little is left of the grace. */
-const LEAST = 500;
+/** Milliseconds that each piece of deferred or closing work has at least, even after the grace period. */
+const MINIMUM = 500;
 
-/** What is to end, and is given the grace to do so. */
+/** The parts of an application that shut down. */
 export interface Closing {
   readonly server: Server;
   readonly sockets: TcpConnections;
@@ -25,79 +25,69 @@ export interface Closing {
   readonly logger: Logger;
 }
 
-/** Ends what is open: told first, waited for as long as the grace lasts, and then cut. Gives what is left of the grace. */
+/** Drains connections, waits for what is in flight, and cuts what is open after `grace` milliseconds. */
 export async function closeWithin(grace: number, closing: Closing): Promise<GracePeriod> {
   const { server, sockets, connections, inFlight, handshakes, pending, logger } = closing;
   const gracePeriod = new GracePeriod(grace, logger);
-  const over = new AbortController();
-  wait(grace, undefined, { signal: over.signal }).then(
-    () => {
-      const open = {
-        exchanges: inFlight.size,
-        handshakes: handshakes.size,
-        connections: connections.count,
-      };
-      logger.warn(open, 'the grace is over: what is open is cut');
-      connections.terminate();
-      sockets.destroy();
-    },
-    // The orderly end came first.
-    () => undefined,
-  );
+  const expiry = setTimeout(() => {
+    const open = { exchanges: inFlight.size, handshakes: handshakes.size, connections: connections.count };
+    logger.warn(open, 'grace period expired: closing remaining connections');
+    connections.terminate();
+    sockets.destroy();
+  }, grace);
   const closed = server.listening ? once(server, 'close') : Promise.resolve();
   if (server.listening) server.close();
-  for (const ctx of inFlight) closeAfter(ctx);
-  const looking = setInterval(() => sockets.closeIdle(), LOOK);
+  for (const ctx of inFlight) closeAfterResponse(ctx);
+  const idle = setInterval(() => sockets.closeIdle(), IDLE_INTERVAL);
   server.closeIdleConnections();
   await drain(connections, grace);
   await closed;
-  clearInterval(looking);
-  // The server has closed when its sockets are destroyed. They tell so when the loop closes its handles, between
-  // two turns: what the last exchanges defer is to be waited for as well.
-  await turn();
-  await turn();
-  over.abort();
+  clearInterval(idle);
+  // The server emits `close` before its sockets do, and their exchanges defer work when they close.
+  await nextTurn();
+  await nextTurn();
+  clearTimeout(expiry);
   if (!(await gracePeriod.holds(settled(pending))))
-    logger.warn({ works: pending.size }, 'deferred work was given up');
+    logger.warn({ works: pending.size }, 'deferred work did not finish in time');
   return gracePeriod;
 }
 
-/** What is left of a grace. */
+/** The rest of a grace period, for work that ends last. */
 export class GracePeriod {
-  readonly #over: number;
+  readonly #end: number;
 
   constructor(
     grace: number,
     private readonly logger: Logger,
   ) {
-    this.#over = performance.now() + grace;
+    this.#end = performance.now() + grace;
   }
 
-  /** Whether the work is done within what is left, or half a second where that is more. @throws what the work throws */
+  /** Whether the work settles within the rest, or within half a second if that is longer. @throws what the work throws */
   async holds(work: Promise<unknown>): Promise<boolean> {
-    const late = new AbortController();
-    const limit = Math.max(this.#over - performance.now(), LEAST);
-    const patience = wait(limit, false, { signal: late.signal }).catch(() => false);
+    const abort = new AbortController();
+    const rest = Math.max(this.#end - performance.now(), MINIMUM);
+    const expired = wait(rest, false, { signal: abort.signal }).catch(() => false);
     try {
-      return await Promise.race([work.then(() => true), patience]);
+      return await Promise.race([work.then(() => true), expired]);
     } finally {
-      late.abort();
+      abort.abort();
     }
   }
 
-  /** Ends what is others' work: that it fails or never settles is told, and keeps nothing else from its end. */
+  /** Runs work of the application or its services, and logs if it fails or does not finish in time. */
   async end(what: string, end: () => unknown): Promise<void> {
     try {
       const done = await this.holds((async () => end())());
-      if (!done) this.logger.error({}, `${what} was given up`);
+      if (!done) this.logger.error({}, `${what} did not finish in time`);
     } catch (err) {
       this.logger.error({ err }, `${what} failed`);
     }
   }
 }
 
-/** A kept connection would stay open after its answer. */
-function closeAfter({ response }: Context): void {
+/** Has the response close its connection, which would stay open otherwise. */
+function closeAfterResponse({ response }: Context): void {
   if (!response.headersSent) response.shouldKeepAlive = false;
 }
 

@@ -3,18 +3,18 @@ import type { TLSSocket } from 'node:tls';
 import proxyAddress from '@fastify/proxy-addr';
 import { ConfigurationError } from '../base/errors.js';
 
-/** What a request says of its client's side, where proxies are trusted to tell. */
+/** Reads the client's address, scheme and host of a request, from `X-Forwarded-*` if the peer is a trusted proxy. */
 export interface Origination {
   address(request: IncomingMessage): string;
   secure(request: IncomingMessage): boolean;
   host(request: IncomingMessage): string | undefined;
-  /** Whether a peer, so many hops away, is trusted to tell. */
+  /** Whether the proxy at an address, `hop` hops away, is trusted. */
   trust(address: string, hop: number): boolean;
-  /** Whether any is. */
+  /** Whether any proxy is trusted. */
   readonly trustsProxies: boolean;
 }
 
-/** Believes `X-Forwarded-*` only from the peers that are named; from all others it is what a client made up. */
+/** Reads `X-Forwarded-*` of trusted peers only: any client can send these fields. */
 export function origination(trusted: string | readonly string[] | undefined): Origination {
   if (trusted === undefined || trusted.length === 0) {
     return {
@@ -31,7 +31,7 @@ export function origination(trusted: string | readonly string[] | undefined): Or
     trust,
     trustsProxies: true,
     address: (request) => proxyAddress(request, trust),
-    // Of an upgrade, some proxies write the scheme of the socket (RFC 6455, section 3).
+    // For an upgrade, some proxies send the scheme of the socket (RFC 6455, section 3).
     secure: (request) => {
       const protocol = believed(request) ? last(request.headers['x-forwarded-proto']) : undefined;
       return protocol === undefined ? isEncrypted(request) : /^(?:https|wss)$/i.test(protocol);
@@ -60,7 +60,7 @@ function host({ headers }: IncomingMessage): string | undefined {
   return headers.host;
 }
 
-/** The value that the nearest proxy has written; none where it is empty. */
+/** The value that the nearest proxy has appended; undefined if it is empty. */
 function last(field: string | string[] | undefined): string | undefined {
   return (Array.isArray(field) ? field.at(-1) : field)?.split(',').at(-1)?.trim() || undefined;
 }

@@ -30,7 +30,7 @@ export function guardLogger(logger: Logger): Logger {
   const guarded = (level: keyof Logger) => (given: object, text: string) => {
     const [fields, message] = [escapeFields(given), escapeControls(text)];
     const failed = (err: unknown): void => {
-      onConsole('error', { err }, 'the logger failed');
+      onConsole('error', { err }, 'logger failed');
       onConsole(level, fields, message);
     };
     try {

@@ -14,7 +14,7 @@ export class ShedLoad {
   refused(status: number, reason: string): void {
     const key = `${status} ${reason}`;
     const count = this.#refused.get(key);
-    if (count === undefined) this.logger.warn({ status, reason, count: 1 }, 'load was refused');
+    if (count === undefined) this.logger.warn({ status, reason, count: 1 }, 'limit reached');
     this.#refused.set(key, count === undefined ? 0 : count + 1);
     this.#timer ??= setInterval(() => this.#summarise(), WINDOW).unref();
   }
@@ -30,7 +30,7 @@ export class ShedLoad {
   #summarise(): void {
     for (const [key, count] of this.#refused) {
       const [status, reason] = [Number(key.slice(0, 3)), key.slice(4)];
-      if (count > 0) this.logger.warn({ status, reason, count }, 'load was refused');
+      if (count > 0) this.logger.warn({ status, reason, count }, 'limit reached');
       if (count > 0) this.#refused.set(key, 0);
       else this.#refused.delete(key);
     }

@@ -79,7 +79,7 @@ export function whenShown<T>(
 async function within(limit: number, result: PromiseLike<unknown>): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined = undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`onError has not answered within ${limit} ms`)), limit);
+    timer = setTimeout(() => reject(new Error(`onError did not return within ${limit} ms`)), limit);
   });
   try {
     return await Promise.race([Promise.resolve(result), late]);

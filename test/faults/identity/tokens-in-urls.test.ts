@@ -233,7 +233,7 @@ describe('Identity', () => {
         gate.resolve();
         await Promise.all([slow, closed]);
         expect(answer.status).to.equal(503);
-        expect(log.lines.map(({ message }) => message)).to.include('load was refused');
+        expect(log.lines.map(({ message }) => message)).to.include('limit reached');
         expect(printed(log.lines) + answer.body).not.to.include(TOKEN);
       });
     }

@@ -125,7 +125,7 @@ describe('Process', () => {
 
     holds('is over though the broker never ends, which is told, and the container is disposed', async () => {
       const it = await house(() => undefined, { broker: new Leaving(never) });
-      expect(await closed(it, 20)).to.deep.equal(['closing the broker was given up']);
+      expect(await closed(it, 20)).to.deep.equal(['closing the broker did not finish in time']);
       expect(it.journal.entries).to.deep.equal(['second told', 'second disposed', 'first disposed']);
     });
 
@@ -148,7 +148,7 @@ describe('Process', () => {
 
     holds('is over though a service never ends, which is told', async () => {
       const it = await house(never);
-      expect(await closed(it, 20)).to.deep.equal(['disposing the container was given up']);
+      expect(await closed(it, 20)).to.deep.equal(['disposing the container did not finish in time']);
       expect(it.journal.entries).to.deep.equal(['second told']);
     });
 
@@ -160,7 +160,7 @@ describe('Process', () => {
 
     holds('is over though a service waits for the end of the application', async () => {
       const it = await house((app) => app.close());
-      expect(await closed(it, 20)).to.deep.equal(['disposing the container was given up']);
+      expect(await closed(it, 20)).to.deep.equal(['disposing the container did not finish in time']);
     });
 
     holds('waits for what cut exchanges have deferred, and disposes what it uses after that', async () => {
@@ -168,7 +168,7 @@ describe('Process', () => {
       const client = await RawClient.connect(it.url);
       client.head('GET /stuck HTTP/1.1', 'Host: localhost');
       await it.journal.until('waiting');
-      expect(await closed(it, 20)).to.deep.equal(['the grace is over: what is open is cut']);
+      expect(await closed(it, 20)).to.deep.equal(['grace period expired: closing remaining connections']);
       expect(it.log.lines[0]?.fields).to.deep.equal({ exchanges: 1, handshakes: 0, connections: 0 });
       expect(it.journal.entries).to.deep.equal([
         'waiting',
@@ -184,7 +184,7 @@ describe('Process', () => {
       const it = await house(() => undefined);
       expect(await (await fetch(`${it.url}/endless`)).text()).to.equal('answered');
       await it.journal.until('deferred');
-      expect(await closed(it, 20)).to.deep.equal(['deferred work was given up']);
+      expect(await closed(it, 20)).to.deep.equal(['deferred work did not finish in time']);
       expect(it.log.lines[0]?.fields).to.deep.equal({ works: 1 });
       expect(it.journal.entries).to.include('first disposed');
     });
@@ -207,7 +207,7 @@ describe('Process', () => {
       client.head('GET /flood HTTP/1.1', ...HANDSHAKE);
       await it.journal.until('given up: 1013');
       expect([...it.app.container.resolve(Connections)]).to.deep.equal([]);
-      expect(await closed(it, 20)).to.deep.equal(['the grace is over: what is open is cut']);
+      expect(await closed(it, 20)).to.deep.equal(['grace period expired: closing remaining connections']);
       await client.closed();
     });
 
@@ -249,7 +249,7 @@ describe('Process', () => {
       await it.app.close();
       expect(it.journal.count('second disposed')).to.equal(1);
       expect(it.log.lines.map(({ message }) => message)).to.deep.equal([
-        'the grace is over: what is open is cut',
+        'grace period expired: closing remaining connections',
       ]);
       await client.closed();
     });

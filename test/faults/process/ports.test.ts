@@ -29,7 +29,7 @@ describe('Process', () => {
     holds('refuse a second listen() of an application that listens, which goes on', async () => {
       const app = createApp({ controllers: [Plain] });
       const { url } = await app.listen();
-      expect((await refusal(app.listen())).message).to.equal('the application listens already');
+      expect((await refusal(app.listen())).message).to.equal('the application is already listening');
       expect(await (await fetch(url)).text()).to.equal('here');
       await app.close();
     });
@@ -37,7 +37,7 @@ describe('Process', () => {
     holds('refuse a second listen() of an application that is about to listen', async () => {
       const app = createApp({ controllers: [Plain] });
       const first = app.listen();
-      expect((await refusal(app.listen())).message).to.equal('the application listens already');
+      expect((await refusal(app.listen())).message).to.equal('the application is already listening');
       expect(await (await fetch((await first).url)).text()).to.equal('here');
       await app.close();
     });

@@ -12,8 +12,8 @@ interface Line {
   route?: string;
 }
 
-const REJECTED = 'unhandledRejection: a promise failed that nobody awaits';
-const UNCAUGHT = 'uncaughtException: the process drains and ends';
+const REJECTED = 'unhandledRejection: no code awaits this promise';
+const UNCAUGHT = 'uncaughtException: shutting down';
 
 /** Ways to throw where nobody can catch. */
 const THROWING = ['timeout', 'immediate', 'tick', 'emitter', 'stream'];
