@@ -1,6 +1,6 @@
 /** A key of `ctx.attributes` with the type of its value. Two keys with the same name are different keys. */
 export class Attribute<T> {
-  // Carries the type; nothing reads it.
+  // Carries the type T, and has no value.
   declare protected readonly type: T;
 
   constructor(readonly name: string) {}
@@ -28,17 +28,17 @@ export function attribute<T>(name: string): Attribute<T> {
 export interface Attributes extends Map<unknown, unknown> {
   get<T>(key: Attribute<T>): T | undefined;
   get(key: unknown): unknown;
-  // The key alone says what T is: a value would widen it.
+  // T is inferred from the key alone: a value would widen it.
   set<T>(key: Attribute<T>, value: NoInfer<T>): this;
   set(key: string | symbol, value: unknown): this;
 }
 
-/** Attributes that show those of `below`, and keep what is written to themselves. */
+/** Attributes that inherit those of `below`; writes do not reach `below`. */
 export function layered(below: Attributes): Attributes {
   return new Layer(below) as Attributes;
 }
 
-/** Copies what is below with the first write: most calls only read. */
+/** Copies the inherited entries at the first write: most calls only read. */
 class Layer extends Map<unknown, unknown> {
   #below: Map<unknown, unknown> | undefined;
 

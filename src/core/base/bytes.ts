@@ -1,8 +1,8 @@
 import { types } from 'node:util';
 
 /**
- * The bytes that a value stands for: of an `ArrayBuffer`, a `SharedArrayBuffer`, a `DataView` or any other view,
- * of this realm or another, without a copy. Undefined for everything else.
+ * The bytes of an `ArrayBuffer`, a `SharedArrayBuffer`, a `DataView` or any other view, of any realm, without a copy.
+ * Undefined for other values.
  */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;
@@ -10,11 +10,11 @@ export function bytesOf(value: unknown): Uint8Array | undefined {
   return types.isAnyArrayBuffer(value) ? new Uint8Array(value) : undefined;
 }
 
-/** Whether a value is a `Blob` or a `File`, Node's own or that of another package: its bytes come later. */
+/** Whether a value is a `Blob` or a `File` of Node or of another package. Its bytes are read asynchronously. */
 export function isBlob(value: unknown): value is Blob {
   if (typeof value !== 'object' || value === null) return false;
   const { arrayBuffer } = value as Partial<Blob>;
-  // What most values lack is asked for first: each message passes here.
+  // Most values fail this check, so it comes first: it runs for each message.
   if (typeof arrayBuffer !== 'function') return false;
   if (value instanceof Blob) return true;
   const { stream, size } = value as Partial<Blob>;

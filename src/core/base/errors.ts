@@ -1,7 +1,7 @@
 import { STATUS_CODES, type OutgoingHttpHeaders } from 'node:http';
 import { codeOfStatus, type ConfigurationErrorCode } from './error-codes.js';
 
-/** A problem document (RFC 9457), as clients get it. `errors` lists the invalid parts of the input. */
+/** A problem document (RFC 9457), as clients receive it. `errors` lists the invalid parts of the input. */
 export interface Problem {
   type?: string;
   title: string;
@@ -34,7 +34,7 @@ export interface HttpErrorOptions {
 
 /**
  * An error that the client may see. Before the head it is a response with `status` and a problem document (RFC 9457). For a
- * message of a socket it is an `{ error }` reply, for a call a JSON-RPC error, and in a socket method that runs once it is the
+ * message of a socket it is an `{ error }` reply, for a call a JSON-RPC error. In a socket method that runs once it sets the
  * close code.
  *
  * @example
@@ -72,7 +72,10 @@ export class HttpError extends Error {
   }
 }
 
-/** A mistake in the program, found at start-up. The message names class, method, parameter and remedy. */
+/**
+ * A mistake in the program, found at start-up. The message names class, method, parameter and remedy; docs/errors.md lists the
+ * codes.
+ */
 export class ConfigurationError extends Error {
   readonly code: ConfigurationErrorCode;
 
@@ -86,7 +89,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** The client has gone: nobody is left to answer, and nothing is wrong with the server. */
+/** The client has disconnected before its response was complete. The server has not failed. */
 export class Disconnected extends Error {
   constructor(message = 'the client has disconnected') {
     super(message);
@@ -94,7 +97,7 @@ export class Disconnected extends Error {
   }
 }
 
-/** Whether what was thrown is of a class. A proxy may throw when it is asked: then it is of none. */
+/** `thrown instanceof type`; false for a proxy that throws. */
 export function safeInstanceof<T>(type: abstract new (...args: never[]) => T, thrown: unknown): thrown is T {
   try {
     return thrown instanceof type;
@@ -103,7 +106,7 @@ export function safeInstanceof<T>(type: abstract new (...args: never[]) => T, th
   }
 }
 
-/** Whether what was thrown says that work was aborted. */
+/** Whether an error is the `AbortError` of work that a signal has aborted. */
 export function isAbort(thrown: unknown): boolean {
   try {
     return (thrown as Error | undefined)?.name === 'AbortError';
@@ -120,7 +123,7 @@ export function problem({ status, code, detail, extensions }: HttpError, request
   return document;
 }
 
-/** The close code of RFC 6455 and its registry for what a socket's method threw, as the client may see it. */
+/** The close code (RFC 6455, section 7.4) for an error of a socket's method. */
 export function closeCode({ status }: HttpError): number {
   return CLOSE_CODES.get(status) ?? 4000 + status;
 }
@@ -132,14 +135,14 @@ const CLOSE_CODES = new Map([
   [503, 1013],
 ]);
 
-/** A limit of ours has refused an exchange: load that is shed, and no failure of the server. */
+/** A limit has rejected an exchange. That is load shedding, not a failure of the server. */
 export class LimitReached extends HttpError {}
 
-/** As much of a text as the reason of a close frame holds: 123 bytes (RFC 6455, section 5.5). */
+/** A text cut to the 123 bytes that the reason of a close frame may have (RFC 6455, section 5.5). */
 export function closeReason(text: string): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= 123) return text;
-  // A character cut in two decodes to U+FFFD, which is left out.
+  // A character that was cut in two decodes to U+FFFD.
   return bytes
     .subarray(0, 123)
     .toString()

@@ -1,30 +1,30 @@
 import { inspect } from 'node:util';
 import { isThenable } from './promises.js';
 
-/** What the application logs to: pino, or an object with these methods. */
+/** Receives the log of the application: pino, or any object with these methods. */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
 
-/** C0 and C1 controls, DEL, the line and paragraph separators, and the marks that turn the direction of text. */
+/** C0 and C1 controls, DEL, line and paragraph separators, and marks that change the direction of text. */
 const CONTROLS = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const CONTROLS_ALL = new RegExp(CONTROLS, 'gu');
 
-/** One line on standard error for each warning and error, with the stack of what was thrown. */
+/** Writes a line to standard error for each warning and error, with the stack of the error. */
 export const consoleLogger: Logger = {
   info() {},
   warn: (fields, message) => console.warn(line('warn', fields, message)),
   error: (fields, message) => console.error(line('error', fields, message)),
 };
 
-/** The logger of an application that was told `logger: false`. */
+/** The logger for `logger: false`. */
 export const silentLogger: Logger = { info() {}, warn() {}, error() {} };
 
 /**
- * A logger whose failure is no failure of what it tells of: standard error has the line instead. It is given no control
- * characters in messages and fields, whoever made them: loggers that write lines of text would write those as well.
+ * A logger that never throws: if the given one fails, the line goes to standard error. It escapes control characters in
+ * messages and fields, because loggers that write lines of text would write them as they are.
  */
 export function guardLogger(logger: Logger): Logger {
   const guarded = (level: keyof Logger) => (given: object, text: string) => {
@@ -43,7 +43,7 @@ export function guardLogger(logger: Logger): Logger {
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') };
 }
 
-/** The fields, a copy only where one of their texts has controls: almost none has. */
+/** The fields; a copy only if one of their texts has control characters. */
 function escapeFields(fields: object): object {
   let copy: Record<string, unknown> | undefined;
   for (const [name, value] of Object.entries(fields)) {
@@ -54,7 +54,7 @@ function escapeFields(fields: object): object {
   return copy ?? fields;
 }
 
-/** The line, or as much of it as can be written: what was thrown may throw when it is looked at. */
+/** Writes the line, or its message alone if the error throws when it is inspected. */
 function onConsole(level: keyof Logger, fields: object, message: string): void {
   try {
     consoleLogger[level](fields, message);
@@ -70,15 +70,15 @@ function line(level: string, fields: object, message: string): string {
 }
 
 /**
- * Text on one line of a log, and nothing but text on a terminal: line breaks, escapes and other controls are escaped,
- * as are characters that reorder what surrounds them. A client would forge lines by them.
+ * Escapes line breaks, terminal escapes, other control characters and marks that reorder text. A client could forge log lines
+ * with them.
  */
 export function escapeControls(text: string): string {
   if (!CONTROLS.test(text)) return text;
   return text.replace(CONTROLS_ALL, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** What was thrown, over several lines: those of its stack are ours, those of its message may be a client's. */
+/** Escapes a stack: its own lines stay lines, those of the message, which may be a client's, do not. */
 function escapeStack(error: Error, text: string): string {
   const message = String(error.message);
   const at = message === '' ? -1 : text.indexOf(message);
@@ -87,19 +87,19 @@ function escapeStack(error: Error, text: string): string {
   return escapeControls(text.slice(0, end)) + escapeLines(text.slice(end));
 }
 
-/** Several lines, all but the first indented: who can break a line still writes none that begins as ours do. */
+/** Several lines, indented from the second on, so that no line of a client begins like one of the log. */
 function escapeLines(text: string): string {
   const [first = '', ...others] = text.split('\n').map(escapeControls);
   return [first, ...others.map((one) => (/^(?:\s|$)/.test(one) ? one : `    ${one}`))].join('\n');
 }
 
-function stack(error: unknown, told = new Set<unknown>()): string {
+function stack(error: unknown, seen = new Set<unknown>()): string {
   if (typeof error === 'string') return `    ${escapeControls(error)}`;
   if (!(error instanceof Error)) return escapeLines(inspect(error));
   const own = escapeStack(error, error.stack ?? String(error));
-  told.add(error);
+  seen.add(error);
   // An error may be its own cause.
-  return error.cause === undefined || told.has(error.cause)
+  return error.cause === undefined || seen.has(error.cause)
     ? own
-    : `${own}\ncaused by: ${stack(error.cause, told)}`;
+    : `${own}\ncaused by: ${stack(error.cause, seen)}`;
 }

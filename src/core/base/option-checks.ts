@@ -1,14 +1,14 @@
 import { ConfigurationError } from './errors.js';
 
-/** What an option takes, in words, and whether a value is that. */
+/** What an option takes, in words, and the check of a value. */
 export type Check = readonly [takes: string, is: (value: unknown) => boolean];
 
-/** The check of each option; none where it is checked by what uses it. */
+/** The check of each option; undefined if the code that uses the option checks it. */
 export type Checks<T> = { readonly [Name in keyof Required<T>]: Check | undefined };
 
 /**
- * Checks options, so that one that is misspelt or of another type is not one that is missing in silence.
- * @throws ConfigurationError for the first that is unknown or of another type
+ * Checks options, so that a misspelt option is an error and not a missing option.
+ * @throws ConfigurationError for the first unknown option, or the first value of a wrong type
  */
 export function checkOptionsOf<T extends object>(given: T, checks: Checks<T>, where: string): void {
   if (!isObject(given) || Array.isArray(given)) {
@@ -73,7 +73,7 @@ export function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** A value, as errors show it. */
+/** Describes a value in error messages. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return `the function ${value.name || 'without a name'}`;

@@ -1,7 +1,6 @@
 /**
- * Whether a value is to be awaited. A call costs less than an `await`, so what is there already goes on at once.
- * What users make goes through `Promise.resolve` first, which leaves promises as they are: other thenables may settle
- * twice, or give nothing back.
+ * Whether a value is a promise or another thenable. Code goes on at once with other values, because this check costs less than
+ * an `await`. Thenables of users go through `Promise.resolve` first: they may settle twice.
  */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
@@ -9,7 +8,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   );
 }
 
-/** Runs all works, one after the other. One that fails is reported, and the others still run. */
+/** Runs functions one after the other. If one fails, its error goes to `failed`, and the others still run. */
 export async function runAll(
   works: readonly (() => unknown)[],
   failed: (error: unknown) => void,

@@ -4,8 +4,8 @@
  */
 export interface Register {}
 
-/** The type of the signed-in user: `unknown` until it is registered. */
+/** The type of the signed-in user; `unknown` unless it is registered. */
 export type RegisteredUser = Register extends { user: infer U } ? U : unknown;
 
-/** The type of what a session holds: any record until it is registered. */
+/** The type of the values of a session; any record unless it is registered. */
 export type RegisteredSession = Register extends { session: infer S } ? S : Record<string, unknown>;

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 
 /**
- * Gives the values of a source to `emit`, one by one and at its pace. When `signal` aborts, the source is told
- * by its `return()` at once, even while it waits, and nothing more is taken from it.
+ * Passes the values of a source to `emit`, one by one, and waits for each. When `signal` aborts, calls the source's `return()`
+ * at once, even while the source waits, and takes no further value.
  */
 export async function pump<T>(
   source: AsyncIterator<T>,
@@ -10,7 +10,7 @@ export async function pump<T>(
   signal: AbortSignal,
 ): Promise<void> {
   if (signal.aborted) {
-    // Nothing is asked of it, but it may hold something since it was made.
+    // The source may hold resources since it was created.
     await source.return?.();
     return;
   }
@@ -18,7 +18,7 @@ export async function pump<T>(
   const stop = (): void => {
     if (stopping !== undefined) return;
     stopping = (async () => source.return?.())();
-    // A failure of the clean-up is thrown below; here it is only kept from being unhandled.
+    // A failure of the clean-up is thrown below, and must not be an unhandled rejection before.
     stopping.catch(() => undefined);
   };
   signal.addEventListener('abort', stop, { once: true });
@@ -38,12 +38,12 @@ export async function pump<T>(
   await stopping;
 }
 
-/** Milliseconds that a source has for its clean-up before it counts as stuck. */
+/** Milliseconds that a source has for its clean-up. */
 const CLEAN_UP = 250;
 
 /**
- * Resolves when the work on a source is done, or when the source has not ended a while after `signal` has told it to:
- * a generator that awaits what never settles cannot be ended, and nobody may have to wait for it.
+ * Resolves when the work on a source is done, or if the source has not ended some time after `signal` aborted: a generator that
+ * awaits a promise that never settles cannot be ended.
  */
 export function untilStuck(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -63,19 +63,19 @@ export function untilStuck(work: Promise<unknown>, signal: AbortSignal): Promise
 }
 
 /**
- * A stream that an exchange has taken for its answer ends with the exchange, read or not, and what fails in it while
- * nobody reads is no exception of the process: the exchange sees it when it reads.
+ * Ties a stream to an exchange: the stream is destroyed when the exchange ends, and an error before it is read is not an uncaught
+ * exception. The exchange receives the error when it reads.
  */
 export function attachStream<T extends Readable>(
   exchange: { defer(work: () => unknown): void },
   stream: T,
 ): T {
   stream.on('error', ignore);
-  // Its iterator would wait for the next chunk before it lets go, and lets go of nothing that was not begun.
+  // `return()` of its iterator would wait for the next chunk, and does nothing before the first `next()`.
   exchange.defer(() => void stream.destroy());
   return stream;
 }
 
 function ignore(): void {
-  // Seen by who reads.
+  // The reader receives it.
 }

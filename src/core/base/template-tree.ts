@@ -1,12 +1,12 @@
 interface Node<T> {
-  /** By literal segment; `:` is a segment of any value, `*` any number of segments. */
+  /** By literal segment, `:` or `*`. */
   readonly children: Map<string, Node<T>>;
   readonly values: T[];
 }
 
 /**
- * Values by template, found by whether their templates can be filled to the same text. A template is its segments:
- * a literal, `:` for any one segment, or `*`, the last, for all that follows.
+ * Finds values by template: two templates overlap if both match the same text. A template is a list of segments: a literal, `:`
+ * for any one segment, or, last, `*` for all that follow.
  */
 export class TemplateTree<T> {
   readonly #root: Node<T> = node();
@@ -21,7 +21,7 @@ export class TemplateTree<T> {
     at.values.push(value);
   }
 
-  /** The values whose template overlaps this one, each once for each template that it was added by. */
+  /** The values of overlapping templates; a value added by several of them occurs several times. */
   overlapping(segments: readonly string[]): T[] {
     const found: T[] = [];
     collect(this.#root, segments, 0, found);

@@ -5,15 +5,10 @@ import { safeParse } from 'fast-content-type-parse';
 import { Disconnected, HttpError } from '../base/errors.js';
 import { Request } from '../node/request.js';
 import { parseJson, type JsonLimits } from './json.js';
-import {
-  addField,
-  openMultipart,
-  type FormFields,
-  type Multipart,
-  type MultipartLimits,
-} from './multipart.js';
+import { addField, openMultipart, type FormFields, type Multipart } from './multipart.js';
+import type { MultipartLimits } from './multipart-parser.js';
 
-/** As what a body is wanted: its text, its bytes, or what its content type makes of it. */
+/** The form in which a body is read: text, bytes, or parsed by its content type. */
 export type BodyForm = 'text' | 'bytes' | 'parsed';
 
 export interface BodyLimits {
@@ -21,20 +16,19 @@ export interface BodyLimits {
   multipart?: Partial<MultipartLimits>;
 }
 
-/** Fields that an `application/x-www-form-urlencoded` body may have. */
+/** The most fields of an `application/x-www-form-urlencoded` body. */
 export const FORM_FIELDS = 1_000;
 
 /**
- * The body of a request, of at most `limit` bytes.
+ * Reads the body of a request, of at most `limit` bytes.
  *
- * `text` is a string in UTF-8, or in the Latin-1 or ASCII that its content type names. `bytes` is a Buffer.
- * `parsed` goes by the content type: JSON, a urlencoded form as a null-prototype record, any text as a string,
- * `multipart/form-data` as a Multipart. Without a body they are `''`, an empty Buffer and `undefined`. What an
- * earlier body parser left in `request.body` is `parsed`. A body may be read more than once, in any form,
- * except that a Multipart takes it.
+ * `text` gives a string, decoded as UTF-8, or as Latin-1 or ASCII if the content type says so. `bytes` gives a Buffer. `parsed`
+ * depends on the content type: JSON, a urlencoded form as a null-prototype record, other text as a string, `multipart/form-data`
+ * as a Multipart. Without a body they give `''`, an empty Buffer and `undefined`. If an earlier body parser has set
+ * `request.body`, `parsed` gives that. A body may be read several times and in any form, unless a Multipart reads it.
  *
- * @throws HttpError 413 above the limit, with `connection: close`; 415 for a content type, charset or content
- * coding that is not supported; 400 for what is malformed. Disconnected if the client leaves before the end.
+ * @throws HttpError 413 above the limit, with `connection: close`; 415 for an unsupported content type, charset or content coding;
+ * 400 for a malformed body. Disconnected if the client disconnects before the end.
  */
 export function readBody(request: IncomingMessage, form: 'text', limit: number): Promise<string>;
 export function readBody(request: IncomingMessage, form: 'bytes', limit: number): Promise<Buffer>;
@@ -50,8 +44,7 @@ export function readBody(
   limit: number,
   limits: BodyLimits = {},
 ): Promise<unknown> {
-  // Promises where something is waited for, and nowhere else: an asynchronous function for each step costs more than
-  // what the steps do.
+  // One promise for all steps: an asynchronous function for each step costs more than the steps.
   try {
     return Promise.resolve(read(request, form, limit, limits));
   } catch (error) {
@@ -84,7 +77,7 @@ function read(
     case 'bytes':
       return bytes(request, limit);
     case 'text': {
-      const encoding = charset(request); // An answer of 415 need not wait for the body.
+      const encoding = charset(request); // Before reading: a 415 need not wait for the body.
       return bytes(request, limit).then((body) => decode(body, encoding));
     }
     case 'parsed':
@@ -99,7 +92,7 @@ function parse(request: IncomingMessage, limit: number, limits: BodyLimits): Pro
   if (!isJson && type !== URLENCODED && !type.startsWith('text/')) throw unsupported();
   const encoding = charset(request);
   return bytes(request, limit).then((body) => {
-    // Proxies change how a body is framed: an empty one is none, in chunks as by its length.
+    // Proxies change the framing of a body, so an empty chunked body counts as none.
     if (body.length === 0) return undefined;
     if (isJson) return parseJson(encoding === 'utf8' ? body : body.toString(encoding), limits.json);
     const text = decode(body, encoding);
@@ -153,7 +146,7 @@ function multipart(
   return form;
 }
 
-/** The bytes are kept, so that each parameter that reads the body gets the same. */
+/** Keeps the bytes, so that every parameter that reads the body gets the same. */
 function bytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const reading = (request as Read)[READING]?.bytes;
   if (reading === undefined) return begin(request, limit);
@@ -185,7 +178,7 @@ function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
         return;
       }
       release();
-      // The request still flows, and is dropped: a client that cannot send on would never read the answer.
+      // The rest of the request is dropped: a client that cannot finish sending would not read the response.
       reject(tooLarge(limit));
     };
     const end = (): void => {
@@ -204,9 +197,9 @@ function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   });
 }
 
-/** The request, if its body can still be read: the events of one that is over would never come. */
+/** The request, if its body can still be read: a request that has ended emits no events. */
 function untouched(request: IncomingMessage): IncomingMessage {
-  if (request.readableEnded) throw new Error('the body has already been read, by middleware perhaps');
+  if (request.readableEnded) throw new Error('the body has already been read, possibly by middleware');
   if (request.destroyed) throw new Disconnected();
   return request;
 }
@@ -224,7 +217,7 @@ function charset(request: IncomingMessage): BufferEncoding {
   return encoding;
 }
 
-/** The last one: most requests of an application have the same. */
+/** The last content type: most requests of an application have the same one. */
 let parsed: { field: string; type: ReturnType<typeof safeParse> } = { field: '', type: safeParse('') };
 
 function contentType(request: IncomingMessage): ReturnType<typeof safeParse> {
@@ -234,7 +227,7 @@ function contentType(request: IncomingMessage): ReturnType<typeof safeParse> {
   return parsed.type;
 }
 
-/** Whether the body is a form, of which all fields are texts. */
+/** Whether the body is a form, whose fields are all text. */
 export function isFormRequest(request: IncomingMessage): boolean {
   const { type } = safeParse(request.headers['content-type'] ?? '');
   return type === URLENCODED || type === FORM_DATA;

@@ -2,9 +2,9 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { HttpError, type Violation } from '../base/errors.js';
 import { isThenable } from '../base/promises.js';
 
-/** Input that is not what the parameter declares: 400, or -32602 in a call. */
+/** Input that does not match its declaration: 400, or -32602 in a call. */
 export class InvalidInput extends HttpError {
-  /** Lists the first 50 violations, shortened; `errorCount` says how many there are where not all are listed. */
+  /** Lists the first 50 violations, shortened. If there are more, `errorCount` is the number of all. */
   constructor(detail: string, violations: readonly Violation[], count: number = violations.length) {
     const errors = listed(violations);
     super(400, detail, {
@@ -14,7 +14,7 @@ export class InvalidInput extends HttpError {
   }
 }
 
-/** Violations that an answer lists; their JSON takes at most `MAX_BYTES`, whatever the input repeats in them. */
+/** Bounds of the violations in a response; `MAX_BYTES` bounds their JSON. */
 const MAX_ERRORS = 50;
 const MAX_BYTES = 32_768;
 const MAX_PATH = 200;
@@ -36,17 +36,17 @@ function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length)}…`;
 }
 
-/** What validates an input: zod, valibot, ArkType or any other library of the Standard Schema interface. */
+/** A schema of zod, valibot, ArkType or any other library with the Standard Schema interface. */
 export type Schema = StandardSchemaV1;
 
-/** Turns an input into what the parameter declares, or throws an `HttpError` 400 that names the parameter. */
+/** Converts an input to the declared type, or throws an `HttpError` 400 that names the parameter. */
 export type Conversion = (value: unknown) => unknown;
 
 export function isSchema(value: unknown): value is Schema {
   return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value;
 }
 
-/** The conversion to a declared type; undefined where the value is taken as it is. */
+/** The conversion to a declared type; undefined if the value stays as it is. */
 export function convertTo(type: unknown, label: string, path: string): Conversion | undefined {
   const refuse = (what: string): never => {
     throw new InvalidInput(`${label} is not ${what}`, [{ path, message: `expected ${what}` }]);
@@ -56,7 +56,7 @@ export function convertTo(type: unknown, label: string, path: string): Conversio
   return (value) => (value === undefined ? undefined : convert(value, refuse));
 }
 
-/** The conversion of a list, element by element. Object takes elements as they are. */
+/** The conversion of a list, element by element. `Object` leaves the elements as they are. */
 export function convertList(element: unknown, label: string, path: string): Conversion {
   const convert = CONVERSIONS.get(element);
   return (value) => {
@@ -84,10 +84,10 @@ export function convertList(element: unknown, label: string, path: string): Conv
   };
 }
 
-/** An element of a list that is not what is declared. */
+/** An element of a list that cannot be converted. */
 class Unconverted extends Error {}
 
-/** The conversion that a Standard Schema makes; it may be asynchronous. */
+/** The conversion by a Standard Schema; it may be asynchronous. */
 export function validateBy(schema: Schema, label: string, path: string): Conversion {
   const { '~standard': standard } = schema;
   const outcome = (result: Awaited<ReturnType<typeof standard.validate>>): unknown => {
@@ -118,10 +118,10 @@ const CONVERSIONS = new Map<unknown, (value: unknown, refuse: Refuse) => unknown
 const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 
 function toNumber(value: unknown, refuse: Refuse): number {
-  // Number() alone takes '' for 0, and hexadecimal, octal and binary forms.
+  // Number() would accept '' as 0, and hexadecimal, octal and binary numbers.
   const number = typeof value === 'string' && DECIMAL.test(value.trim()) ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number)) return refuse('a number');
-  // Beyond 2^53 a whole number would be rounded to another one: another record's id.
+  // Beyond 2^53 a whole number is rounded to another one, such as the id of another record.
   return Math.abs(number) <= Number.MAX_SAFE_INTEGER
     ? number
     : refuse(`a number from -${Number.MAX_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`);
@@ -134,7 +134,7 @@ function toBoolean(value: unknown, refuse: Refuse): boolean {
 }
 
 function toDate(value: unknown, refuse: Refuse): Date {
-  // Only RFC 3339 dates and times: what else Date understands differs by engine and by time zone.
+  // RFC 3339 only: the other formats of Date depend on engine and time zone.
   if (typeof value === 'string' && DATE.test(value) && isDay(value.slice(0, 10))) {
     const date = new Date(value);
     if (!Number.isNaN(date.getTime())) return date;
@@ -144,7 +144,7 @@ function toDate(value: unknown, refuse: Refuse): Date {
 
 const DATE = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/;
 
-/** Whether the calendar has the day: Date makes 2 March of 30 February. */
+/** Whether the calendar has the day: Date reads 30 February as 2 March. */
 function isDay(day: string): boolean {
   const date = new Date(day);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);

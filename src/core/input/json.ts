@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import secureJson from 'secure-json-parse';
 import { HttpError } from '../base/errors.js';
 
-/** How much structure a JSON text from outside may have. */
+/** Limits on the structure of a JSON text. */
 export interface JsonLimits {
-  /** Arrays and objects inside one another. */
+  /** Levels of nested arrays and objects. */
   depth: number;
   /** Members of all objects together. */
   keys: number;
@@ -13,10 +13,9 @@ export interface JsonLimits {
 export const JSON_LIMITS: Readonly<JsonLimits> = Object.freeze({ depth: 64, keys: 10_000 });
 
 /**
- * The value of a JSON text from outside, RFC 8259. A byte order mark at its start is ignored, as section 8.1
- * allows.
- * @throws HttpError 400 if it is malformed, is not UTF-8, exceeds a limit, or has a key that reaches for a
- * prototype (`__proto__`, `constructor.prototype`). Nothing of the text is in the error's detail.
+ * Parses a JSON text of a client (RFC 8259). Ignores a byte order mark at its start, as section 8.1 allows.
+ * @throws HttpError 400 if the text is malformed, is not UTF-8, exceeds a limit, or has a key that reaches a prototype
+ * (`__proto__`, `constructor.prototype`). The detail quotes nothing of the text.
  */
 export function parseJson(text: string | Buffer, limits: JsonLimits = JSON_LIMITS): unknown {
   if (typeof text !== 'string') {
@@ -58,7 +57,7 @@ function mayReachPrototypes(text: string): boolean {
   );
 }
 
-/** Counts before anything is built, and without recursion: the text may be nested a million deep. */
+/** Counts before parsing, and without recursion: the text may have a million levels. */
 function measure(text: string, { depth, keys }: JsonLimits): void {
   let open = 0;
   let members = 0;
@@ -88,7 +87,7 @@ function measure(text: string, { depth, keys }: JsonLimits): void {
   }
 }
 
-/** Where the string that opens at `start` ends; the text's length if it does not, for the parser to refuse. */
+/** Where the string that opens at `start` ends; the text's length if it does not, which the parser rejects. */
 function closingQuote(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let before = at - 1;
@@ -99,7 +98,7 @@ function closingQuote(text: string, start: number): number {
   return text.length;
 }
 
-/** The parser throws a SyntaxError for both, and only its own message tells them apart. */
+/** The parser throws a SyntaxError for a forbidden key as well; only the message differs. */
 function isForbidden(error: unknown): boolean {
   return error instanceof Error && error.message === 'Object contains forbidden prototype property';
 }

@@ -1,7 +1,15 @@
 import { Readable, type Writable } from 'node:stream';
-import { ConfigurationError, Disconnected, HttpError } from '../base/errors.js';
+import { Disconnected, HttpError } from '../base/errors.js';
+import { FileStream, untilRead } from './file-stream.js';
+import {
+  loadParser,
+  missingPackage,
+  MULTIPART_LIMITS,
+  type MultipartLimits,
+  type Parser,
+} from './multipart-parser.js';
 
-/** A part of a form: a field with its `value`, or a file with a `stream` that is read as it arrives. */
+/** A part of a form: a field with its `value`, or a file with a `stream` of its bytes as they arrive. */
 export type Part =
   | { name: string; value: string }
   | {
@@ -13,27 +21,6 @@ export type Part =
       stream: Readable;
     };
 
-/** What one form may hold; above that it is a 413. The body's own limit bounds all of it together. */
-export interface MultipartLimits {
-  /** Fields and files together. */
-  parts: number;
-  files: number;
-  /** Bytes of one file. */
-  fileSize: number;
-  /** Bytes of one field's value, which is held in memory. */
-  fieldSize: number;
-  /** Header fields read of one part; further ones are ignored. */
-  headerPairs: number;
-}
-
-export const MULTIPART_LIMITS: Readonly<MultipartLimits> = Object.freeze({
-  parts: 1_000,
-  files: 100,
-  fileSize: Infinity,
-  fieldSize: 1_048_576,
-  headerPairs: 100,
-});
-
 /** The fields of a form by name, without a prototype. A name that occurs more than once has an array. */
 export type FormFields = Record<string, string | string[]>;
 
@@ -44,33 +31,25 @@ export function addField(fields: FormFields, name: string, value: string): void 
   else present.push(value);
 }
 
-/** The part of `@fastify/busboy` that is used here, so that no declaration depends on an optional package. */
-export type Parser = new (config: {
-  headers: { 'content-type': string };
-  limits: Partial<MultipartLimits> & { headerSize: number };
-  fileHwm: number;
-  isPartAFile: (name?: string, mediaType?: string, filename?: string) => boolean;
-}) => Writable;
-
 export interface MultipartOptions {
   /** Bytes of the whole body. */
   limit: number;
   limits?: Partial<MultipartLimits>;
-  /** Loads the parser: `@fastify/busboy`, unless told otherwise. */
+  /** Loads the parser; `@fastify/busboy` by default. */
   load?: () => Promise<Parser>;
 }
 
 /**
- * Begins to read a `multipart/form-data` body, RFC 7578.
- * @throws HttpError 415 if the optional `@fastify/busboy` is not installed (its cause says so), 400 if the
- * content type names no usable boundary.
+ * Begins to read a `multipart/form-data` body (RFC 7578).
+ * @throws HttpError 415 if the optional `@fastify/busboy` is not installed (its cause says so), 400 if the content type has no
+ * valid boundary.
  */
 export async function openMultipart(
   source: Readable,
   contentType: string,
   { limit, limits, load = loadParser }: MultipartOptions,
 ): Promise<Multipart> {
-  const Parser = await load().catch(refuse);
+  const Parser = await load().catch(missingPackage);
   try {
     const parser = new Parser({
       headers: { 'content-type': contentType },
@@ -88,24 +67,24 @@ export async function openMultipart(
 }
 
 /**
- * The parts of a form in the order in which they arrive, to be iterated once. The next part is read when the
- * file before it has been; a file that nobody reads is skipped. Leaving the loop gives up the rest.
+ * Iterates once over the parts of a form, in the order in which they arrive. The next part comes when the file before it has been
+ * read; a file without a reader is skipped. Leaving the loop drops the remaining parts.
  *
- * Iteration throws HttpError 413 above a limit, HttpError 400 if the form is malformed, and Disconnected if the
- * client has gone. A file that is being read then fails with the same error.
+ * Iteration throws HttpError 413 above a limit, HttpError 400 if the form is malformed, and Disconnected if the client has
+ * disconnected. A file that is being read then fails with the same error.
  */
 export class Multipart implements AsyncIterable<Part> {
   readonly #source: Readable;
   readonly #parser: Writable;
   readonly #limit: number;
-  /** Parts parsed and not asked for yet; no more than one chunk of the body holds. */
+  /** Parsed parts that were not requested yet: at most those of one chunk of the body. */
   readonly #parts: Part[] = [];
   readonly #files = new Set<FileStream>();
   #taken = false;
   #parsing = false;
   #size = 0;
   #finished = false;
-  /** The loop is over, or has failed: nothing more is parsed. */
+  /** The loop has ended or failed: parsing stops. */
   #left = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -129,7 +108,7 @@ export class Multipart implements AsyncIterable<Part> {
     return this.#iterate();
   }
 
-  /** All fields; files are skipped. */
+  /** Reads all fields, and skips files. */
   async fields(): Promise<FormFields> {
     const fields = Object.create(null) as FormFields;
     for await (const part of this) {
@@ -143,7 +122,7 @@ export class Multipart implements AsyncIterable<Part> {
     try {
       for (let part = await this.#next(); part !== undefined; part = await this.#next()) {
         yield part;
-        if ('stream' in part) await left(part.stream);
+        if ('stream' in part) await untilRead(part.stream);
       }
     } finally {
       this.#leave();
@@ -188,14 +167,14 @@ export class Multipart implements AsyncIterable<Part> {
   }
 
   #add(name: string | undefined, part: Unnamed): void {
-    if (this.#left) return; // The rest of the chunk still comes by.
+    if (this.#left) return; // The parser finishes its chunk.
     if (name === undefined)
       return this.#fail(new HttpError(400, 'a part without a name', { code: 'MALFORMED_BODY' }));
     this.#parts.push({ name, ...part });
     this.#wake?.();
   }
 
-  /** Reads on when the parser has room (it has none while a file is not read) and all parts were asked for. */
+  /** Reads on when all parts were requested and the parser has room, which it lacks while a file waits for its reader. */
   #pull(): void {
     if (this.#parsing || this.#parts.length > 0 || this.#left) return;
     this.#source.resume();
@@ -206,7 +185,7 @@ export class Multipart implements AsyncIterable<Part> {
     if (this.#size > this.#limit) return this.#fail(tooLarge('the body is too large'));
     this.#source.pause();
     if (chunk.length > CHUNK) {
-      // The rest is parsed when the parser has room for it.
+      // The parser gets the rest when it has room.
       this.#source.unshift(chunk.subarray(CHUNK));
       this.#size -= chunk.length - CHUNK;
       chunk = chunk.subarray(0, CHUNK);
@@ -245,7 +224,7 @@ export class Multipart implements AsyncIterable<Part> {
     for (const file of this.#files) file.destroy(error);
     this.#detach();
     if (this.#source.destroyed || this.#source.readableEnded) return;
-    // What remains is read and dropped, or the connection could not be used again; but not without end.
+    // The rest is dropped up to the limit, so that the connection can be used again.
     if (this.#size <= this.#limit) {
       this.#source.on('data', (chunk: Buffer) => {
         if ((this.#size += chunk.length) > this.#limit) this.#source.pause();
@@ -260,64 +239,13 @@ export class Multipart implements AsyncIterable<Part> {
 }
 
 /**
- * Bytes that the parser is given at once, and less than what it keeps of one part: one that is skipped, ends within a
- * chunk and is larger than that would keep it waiting for ever (seen with 3.2.6).
+ * Bytes per write to the parser, less than its buffer of one part: with 3.2.6, a skipped part that ends within a chunk and is
+ * larger than the buffer stalls the parser.
  */
 const CHUNK = 65_536;
 
 type Unnamed = { value: string } | { filename: string; mediaType: string; stream: Readable };
 
-/** A file as its reader sees it. The parser's own stream must be read to its end even if this one is not. */
-class FileStream extends Readable {
-  readonly #file: Readable;
-
-  constructor(file: Readable) {
-    super();
-    this.#file = file;
-    file.on('data', (chunk: Buffer) => this.push(chunk) || file.pause()).on('end', () => this.push(null));
-    // The parser reports the same error itself, and a file that nobody reads must not end the process.
-    file.on('error', ignore);
-    this.on('error', ignore);
-  }
-
-  override _read(): void {
-    this.#file.resume();
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#file.removeAllListeners('data').resume();
-    done(error);
-  }
-}
-
-function ignore(): void {}
-
-/** Resolves when the reader of a file is done with it, which is at once if there is none. */
-function left(stream: Readable): Promise<void> | void {
-  if (stream.closed) return;
-  const isRead =
-    stream.readableFlowing === true || stream.listenerCount('data') + stream.listenerCount('readable') > 0;
-  if (!isRead) stream.destroy();
-  return new Promise((resolve) => stream.once('close', resolve));
-}
-
 function tooLarge(detail: string): HttpError {
   return new HttpError(413, detail, { headers: { connection: 'close' } });
-}
-
-/** The import is made on first use, as the package is optional. */
-async function loadParser(): Promise<Parser> {
-  // Bundlers stop at an optional import that stands outside of a `try`.
-  try {
-    return (await import('@fastify/busboy')).Busboy;
-  } catch (error) {
-    return refuse(error);
-  }
-}
-
-function refuse(error: unknown): never {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
-  const remedy = 'to read multipart/form-data, install the optional package: npm install @fastify/busboy';
-  const cause = new ConfigurationError(remedy, { code: 'MISSING_PACKAGE', cause: error });
-  throw new HttpError(415, 'multipart/form-data is not supported', { cause });
 }
