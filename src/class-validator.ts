@@ -33,14 +33,14 @@ const OPTIONS: Checks<ValidatorOptions> = {
 };
 
 /**
- * Validates inputs declared as classes by the decorators of class-validator, and makes instances of them by
+ * Validates inputs that are declared as classes with the decorators of class-validator, and creates their instances with
  * class-transformer: `createApp({ validator: classValidator() })`.
  *
- * Properties without a decorator are removed: `whitelist` is true by default, and so is `forbidUnknownValues`. With
- * `forbidNonWhitelisted: true` they are refused instead. Fields of query, path, header fields, cookies and forms are
- * texts: they are converted to what a property is declared as, or to what its decorators demand (`@IsInt({ each: true })`).
+ * Removes properties without a decorator, because `whitelist` is true by default; with `forbidNonWhitelisted: true` they are a
+ * 400. `forbidUnknownValues` is true by default. Query, path, header fields, cookies and forms are text, so their fields are
+ * converted to the declared type of the property, or to that of its decorators (`@IsInt({ each: true })`).
  *
- * What a `@Transform()` of yours throws is your error: an `HttpError` is the response, anything else a 500.
+ * If a `@Transform()` throws an `HttpError`, that is the response; any other error is a 500.
  */
 export function classValidator(options: ValidatorOptions = {}): Validator {
   checkOptionsOf(options, OPTIONS, 'classValidator');
@@ -53,7 +53,7 @@ export function classValidator(options: ValidatorOptions = {}): Validator {
   return {
     validates: (type) => decoratorsOf(type).length > 0,
     async validate(type, value, { text }) {
-      // Of a list class-transformer would make a list of instances, which validates as if it were one.
+      // class-transformer would turn a list into a list of instances, which passes validation as one instance.
       if (typeof value !== 'object' || value === null || Array.isArray(value)) {
         return { issues: [{ message: 'expected an object' }] };
       }
@@ -66,7 +66,7 @@ export function classValidator(options: ValidatorOptions = {}): Validator {
   };
 }
 
-/** Undefined for input that class-transformer fails at: too deep, or with a `constructor` that it would call. */
+/** Undefined for input that class-transformer cannot process: too deep, or with a `constructor` that it would call. */
 function instantiate(make: () => object, value: object): object | undefined {
   try {
     return make();
@@ -76,7 +76,7 @@ function instantiate(make: () => object, value: object): object | undefined {
   }
 }
 
-/** Other range errors are those of a `@Transform()`. */
+/** A `@Transform()` may throw other range errors. */
 function isOverflow(error: unknown): boolean {
   return error instanceof RangeError && error.message.includes('call stack');
 }
@@ -100,7 +100,7 @@ function decoratorsOf(type: Class): ValidationMetadata[] {
   return getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
 }
 
-/** What decorators of the property have not converted yet is converted as `@Query('name')` does. */
+/** Converts the fields that no decorator has converted, as `@Query('name')` does. */
 function convertFields(type: Class, made: Record<string, unknown>): void {
   for (const key of Object.keys(made)) {
     const value = made[key];
@@ -120,7 +120,7 @@ function isList(declared: unknown, decorators: readonly ValidationMetadata[]): b
   );
 }
 
-/** The text itself where it cannot be converted: its validator refuses it. */
+/** The converted text, or the text itself for its validator to reject. */
 function converted(text: unknown, declared: unknown, decorators: readonly ValidationMetadata[]): unknown {
   if (typeof text !== 'string') return text;
   for (const type of [declared, ...decorators.map(({ name }) => DEMANDED.get(name ?? ''))]) {
@@ -136,7 +136,7 @@ function converted(text: unknown, declared: unknown, decorators: readonly Valida
   return member(text, decorators);
 }
 
-/** What the compiler does not emit, of elements and unions, the decorators say. */
+/** Types by decorator: the compiler emits none for elements and unions. */
 const DEMANDED = new Map<string, unknown>([
   [IS_INT, Number],
   [IS_NUMBER, Number],
@@ -144,7 +144,7 @@ const DEMANDED = new Map<string, unknown>([
   [IS_DATE, Date],
 ]);
 
-/** The value of an enum or a list of values that is written as the text. */
+/** The value of an enum or of a list of values whose text this is. */
 function member(text: string, decorators: readonly ValidationMetadata[]): unknown {
   for (const { name, constraints } of decorators) {
     if (name !== IS_ENUM && name !== IS_IN) continue;

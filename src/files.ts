@@ -12,9 +12,9 @@ export interface FilesOptions {
   prefix?: string;
   /** The file that is served for a folder; `'index.html'` by default, `false` for none. */
   index?: string | false;
-  /** Seconds during which clients need not ask again; 0 by default, so that they ask each time, and get a 304. */
+  /** Seconds that clients may reuse a file without a request; 0 by default, so that they revalidate it and get a 304. */
   maxAge?: number;
-  /** Whether file names change with their content, so that not even a reload asks again within `maxAge` (RFC 8246). `false` by default. */
+  /** Whether file names change with their content, so that a reload within `maxAge` sends no request (RFC 8246). `false` by default. */
   immutable?: boolean;
 }
 
@@ -51,7 +51,7 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
   return async function files(ctx, next) {
     const { kind, method, path, request } = ctx;
     if (kind !== 'http' || (method !== 'GET' && method !== 'HEAD') || !isBelow(path, mount)) return next();
-    // An escaped slash belongs to a name, and no file has such; decoded it would get past guards of paths.
+    // No file name has a slash; a decoded one would bypass guards of paths.
     if (/%2f/i.test(path)) return next();
     const { folder, search } = targetOf(receivedTarget(request), path);
     const name = path.slice(mount.length);
@@ -76,7 +76,7 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
       ctx.setHeader('location', `${encodeURI(path).replaceAll('%25', '%')}/${search}`);
       return;
     }
-    // Closes the file where the client has left before the body was read.
+    // Closes the file if the client disconnects before the body is read.
     ctx.defer(() => void found.stream.destroy());
     for (const [field, value] of Object.entries(found.headers)) ctx.setHeader(field, value);
     ctx.status = found.statusCode;
@@ -84,7 +84,7 @@ export function files(root: string | URL, options: FilesOptions = {}): Middlewar
   };
 }
 
-/** What the canonical path does not tell: whether the target ends with a slash, and its query. */
+/** Whether the target ends with a slash, and its query: the canonical path has neither. */
 function targetOf(url: string, path: string): { folder: boolean; search: string } {
   const mark = url.indexOf('?');
   const target = mark === -1 ? url : url.slice(0, mark);
@@ -92,8 +92,8 @@ function targetOf(url: string, path: string): { folder: boolean; search: string 
 }
 
 /**
- * The ranges of a request with suffixes no longer than the file, if one is: a longer one means all of the file (RFC 9110,
- * section 14.1.2), and `send` drops it.
+ * The ranges of a request with longer suffixes cut to the length of the file; undefined if there are none. A longer suffix means
+ * the whole file (RFC 9110, section 14.1.2), but `send` ignores it.
  */
 function rangeWithin(range: string | undefined, contentRange: string | undefined): string | undefined {
   const length = /\/([1-9]\d*)$/.exec(contentRange ?? '')?.[1];

@@ -24,7 +24,7 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
   const [target, method] = middleware as readonly unknown[];
   if (typeof target === 'object' && target !== null && typeof method === 'string') {
     throw new ConfigurationError(
-      `${target.constructor.name}.${method}: @UseMiddleware lacks its parentheses: write @UseMiddleware(…) with what guards it`,
+      `${target.constructor.name}.${method}: @UseMiddleware lacks its parentheses: write @UseMiddleware(guard)`,
       { code: 'INVALID_DECORATOR' },
     );
   }
@@ -42,13 +42,13 @@ export function UseMiddleware(...middleware: MiddlewareLike[]): ClassDecorator &
     });
     const metadata =
       method === undefined ? classMetadata(target) : methodMetadata(target, method, 'UseMiddleware');
-    // Decorators apply from the bottom up; what is written first is to run first.
+    // Decorators apply from the bottom up, but the first one written runs first.
     metadata.middleware = [...middleware, ...metadata.middleware];
   };
 }
 
 /**
- * Tells the guard audit that a method intentionally has other middleware than its siblings on the same path.
+ * Exempts a method from the guard audit: its middleware intentionally differs from that of other methods of the path.
  *
  * @param reason why; `app.explain()` prints it
  */
@@ -63,7 +63,7 @@ export function Unguarded(reason: string): MethodDecorator {
   return (prototype, method) => {
     if (typeof reason !== 'string' || reason.trim() === '') {
       throw new ConfigurationError(
-        `${prototype.constructor.name}.${String(method)}: @Unguarded takes the reason, which says why its middleware may differ`,
+        `${prototype.constructor.name}.${String(method)}: @Unguarded takes a reason: say why the middleware of the method may differ`,
         { code: 'INVALID_DECORATOR' },
       );
     }

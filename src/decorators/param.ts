@@ -21,7 +21,7 @@ export interface ParamOptions<Args extends unknown[]> {
   stable?: boolean;
   /** Finds mistakes at start-up: returns what is wrong and how to fix it, or `undefined`. */
   check?: (site: ParameterSite, ...args: Args) => string | undefined;
-  /** @internal The first argument names a field; without one the whole record is given, as it is. */
+  /** @internal The first argument names a field; without one the value is the whole record. */
   named?: boolean;
   /** @internal */
   takes?: 'body' | 'socket' | 'connection';
@@ -81,7 +81,7 @@ export function param<Args extends unknown[] = []>(
       if (other !== undefined) {
         throw new ConfigurationError(
           `${prototype.constructor.name}.${String(method)}, parameter ${index}, has @${name} and @${other.name}: ` +
-            'one decorator gives one value, so remove one of them',
+            'a parameter takes one decorator, so remove one of them',
           { code: 'INVALID_PARAMETER' },
         );
       }

@@ -15,12 +15,12 @@ import { param } from './param.js';
 type Value = StringConstructor | NumberConstructor | BooleanConstructor | DateConstructor | ObjectConstructor;
 
 /**
- * What converts or validates an input: a Standard Schema, a type, a class that the application's validator knows, or a
- * list of one, `[Number]`. `Object` takes it as it came.
+ * Converts or validates an input: a Standard Schema, a type, a class that the application's validator knows, or a list of one,
+ * `[Number]`. `Object` leaves the input as it came.
  */
 export type Form = Schema | Value | Class | readonly [Value | Class];
 
-/** What an input decorator takes: a name, or none for the record of all inputs; and a type or a schema. */
+/** Arguments of an input decorator: a name, or none for the record of all inputs; and a type or a schema. */
 type Input = [name?: string | Form, form?: Form];
 
 /** The `Context` of the exchange; of an `@Rpc` call, that of the call. */
@@ -43,7 +43,7 @@ export const Attr = param(
 
 /**
  * A parameter of the path, decoded, or the record of all: `@Param('id') id: number`. It is converted to its declared type, or
- * validated by a type or schema given last. What is invalid is a 400. It never contains `.` or `..` segments.
+ * validated by a type or schema given last; an invalid value is a 400. It never contains `.` or `..` segments.
  */
 export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name), {
   input: true,
@@ -57,8 +57,8 @@ export const Param = param<Input>('Param', (ctx, name?) => pick(ctx.params, name
 
 /**
  * A parameter of the query, or the record of all: `@Query('page') page: number = 1`, `@Query('ids', [Number])`,
- * `@Query(Paging)`. It is converted to its declared type, or validated by a type or schema given last. What is invalid is a 400;
- * what is missing is `undefined`.
+ * `@Query(Paging)`. It is converted to its declared type, or validated by a type or schema given last. An invalid value is a 400,
+ * a missing one `undefined`.
  */
 export const Query = param<Input>('Query', (ctx, name?) => pick(ctx.query, name), {
   input: true,
@@ -118,7 +118,7 @@ export const Socket = param<[form?: Form | typeof Buffer | typeof Uint8Array]>(
     takes: 'socket',
   },
 );
-/** An open WebSocket, whose messages are `In`, and which sends `Out`. */
+/** An open WebSocket that receives `In` and sends `Out`. */
 export type Socket<In = unknown, Out = unknown> = SocketType<In, Out>;
 
 /**

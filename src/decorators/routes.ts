@@ -180,7 +180,7 @@ export function Rpc(name?: string, options: RpcOptions = {}): MethodDecorator {
     );
     if (name !== undefined && (typeof name !== 'string' || name === '' || name.startsWith('rpc.'))) {
       throw new ConfigurationError(
-        `${nameOf(prototype, method)}: @Rpc takes a name, which does not begin with rpc. (JSON-RPC 2.0 reserves that), not ${describe(name)}`,
+        `${nameOf(prototype, method)}: @Rpc takes a name that does not begin with rpc. (reserved by JSON-RPC 2.0), not ${describe(name)}`,
         { code: 'INVALID_DECORATOR' },
       );
     }
@@ -204,7 +204,7 @@ function verb(name: Verb): (path?: string) => MethodDecorator {
   return (path = '', ...rest: unknown[]) => route(decorator, { kind: 'http', verb: name, path }, rest);
 }
 
-/** `rest` is what a decorator is given beside its prototype, where its parentheses are missing. */
+/** `rest` has the method's name and descriptor if the decorator was written without parentheses. */
 function route(
   decorator: string,
   metadata: Exclude<RouteMetadata, { kind: 'rpc' }>,
@@ -224,12 +224,12 @@ function route(
   };
 }
 
-/** `Rooms.show`, as errors name a method. */
+/** The name of a method in errors: `Rooms.show`. */
 function nameOf(prototype: object, method: string | symbol): string {
   return `${prototype.constructor.name}.${String(method)}`;
 }
 
-/** Other routers take lists of paths. */
+/** Other routers accept a list of paths; coequal takes one path per decorator. */
 function checkPath(where: string, path: unknown): void {
   if (typeof path === 'string') return;
   throw new ConfigurationError(

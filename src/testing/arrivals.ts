@@ -1,13 +1,13 @@
-/** How long a test waits. */
+/** Options of methods that wait. */
 export interface WaitOptions {
   /** Milliseconds to wait; 1,000 by default. */
   timeout?: number;
 }
 
-/** What has arrived and was not asked for yet, and those who wait for the next. */
+/** Items that have arrived and were not read yet, and readers that wait for the next one. */
 export class Arrivals<T> {
   readonly #waiting: T[] = [];
-  /** The last few, for the errors; all of them would fill the memory of a long test. */
+  /** The last five, for error messages. */
   #last: T[] = [];
   #count = 0;
   #end: string | undefined = undefined;
@@ -25,13 +25,13 @@ export class Arrivals<T> {
     this.#notify();
   }
 
-  /** Nothing more comes; `how` says why. */
+  /** Marks the end; `how` is the reason. */
   end(how: string): void {
     this.#end ??= how;
     this.#notify();
   }
 
-  /** The next one. @throws Error that says what did arrive, if it does not come in time, or comes no more. */
+  /** Resolves with the next item. @throws Error that lists what arrived, after the timeout or the end */
   async next(options?: WaitOptions): Promise<T> {
     await this.#until(() => this.#waiting.length > 0 || this.#end !== undefined, options);
     const item = this.#waiting.shift();
@@ -39,7 +39,7 @@ export class Arrivals<T> {
     return item;
   }
 
-  /** Waits for the end. */
+  /** Resolves at the end. */
   async ended(options?: WaitOptions): Promise<void> {
     await this.#until(() => this.#end !== undefined, options);
   }

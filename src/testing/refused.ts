@@ -1,6 +1,6 @@
 import type { Problem } from '../core/base/errors.js';
 
-/** Thrown if a stream or a socket was not opened: the response that came instead. */
+/** The response that the server sent instead of opening a stream or a socket. */
 export class Refused extends Error {
   constructor(
     readonly status: number,

@@ -16,14 +16,14 @@ export interface FetchInit extends RequestInit {
   json?: unknown;
 }
 
-/** What others can see of a service: a fake need not have its private members. Of a token without a type, anything. */
+/** The public members of a service, which a fake must have; anything for a token without a type. */
 export type Visible<T> = unknown extends T
   ? unknown
   : T extends (...args: never[]) => unknown
     ? T
     : { [Key in keyof T]: T[Key] };
 
-/** The field by which a test says who it is; its values are known to the test server alone. */
+/** The header field that identifies the user of `as()`. Its values are random, so no client can guess them. */
 const USER_FIELD = 'x-coequal-test-user';
 
 /**
@@ -49,7 +49,7 @@ export function serve(options: ServeOptions): TestServer {
   return server;
 }
 
-/** An application under test, as one user or none sees it. */
+/** An application under test, with requests of one user or of none. */
 export class TestServer {
   readonly #served: Served;
   readonly #headers: Record<string, string>;
@@ -60,7 +60,7 @@ export class TestServer {
     this.#headers = headers;
   }
 
-  /** The application; it is created at the first use. @throws ConfigurationError like `createApp` */
+  /** The application, which is created at the first use. @throws ConfigurationError like `createApp` */
   get app(): App {
     return this.#served.app;
   }
@@ -125,7 +125,7 @@ export class TestServer {
   }
 }
 
-/** What all views of one server share. */
+/** The state that all views of one server share. */
 class Served {
   readonly #users = new Map<string, RegisteredUser>();
   readonly #overrides: [InjectionToken<unknown>, unknown][] = [];
@@ -156,7 +156,7 @@ class Served {
 
   override(token: InjectionToken<unknown>, value: unknown): void {
     if (this.#app !== undefined)
-      throw new Error('the application is made already: override before its first use');
+      throw new Error('the application has been created: call override() before its first use');
     this.#overrides.push([token, value]);
   }
 

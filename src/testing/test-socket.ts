@@ -65,6 +65,7 @@ export class TestSocket {
     return this.#closed ?? { code: 1006, reason: '' };
   }
 
+  /** Closes the socket. */
   close(code = 1000, reason = ''): void {
     this.raw.close(code, reason);
   }
@@ -74,11 +75,11 @@ export class TestSocket {
   }
 }
 
-/** Opens a socket. @throws Refused with the answer, if the server gives another than 101. */
+/** Opens a socket. @throws Refused with the response, if it is not a 101 */
 export function openSocket(url: string, { headers = {}, protocols = [] }: SocketInit): Promise<TestSocket> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, protocols, { headers });
-    // Made before the first message can arrive: the 101 and it may come in one packet.
+    // Before the first message, which may arrive in one packet with the 101.
     socket.once('upgrade', (answer) => {
       const test = new TestSocket(socket, fieldsOf(answer));
       socket.once('open', () => resolve(test));

@@ -51,13 +51,13 @@ describe('a mistake of the author', () => {
     [/^Rest\.show: @Get lacks its parentheses: write @Get\(\)/, bare(Get)],
     [/^Rest\.show: @UseMiddleware lacks its parentheses/, bare(UseMiddleware)],
     [/^Rest: @Unguarded lacks its parentheses/, bare(Unguarded)],
-    [/^Rest\.show: @Unguarded takes the reason/, () => [Get(), Unguarded('')]],
+    [/^Rest\.show: @Unguarded takes a reason/, () => [Get(), Unguarded('')]],
     [
       /^Rest\.show: @Get takes a path, not a list: write one decorator for each path/,
       () => [Get(['/a'] as never)],
     ],
     [/^Rest\.show: @HttpCode has no meaning on a socket or a call/, () => [WebSocket(), HttpCode(201)]],
-    [/^Rest\.show: @Rpc takes a name, which does not begin with rpc\./, () => [WebSocket(), Rpc('rpc.list')]],
+    [/^Rest\.show: @Rpc takes a name that does not begin with rpc\./, () => [WebSocket(), Rpc('rpc.list')]],
     [
       /^Rest\.show, parameter 0, has @Param and @Query: .* remove one/,
       () => [Get()],
@@ -103,7 +103,10 @@ describe('a mistake of the author', () => {
 
   it('is told of a class that is decorated twice, or without parentheses', () => {
     class Rest {}
-    expect(() => Controller(Rest as never)).to.throw(ConfigurationError, /^Rest: @Controller lacks its parentheses/);
+    expect(() => Controller(Rest as never)).to.throw(
+      ConfigurationError,
+      /^Rest: @Controller lacks its parentheses/,
+    );
     Controller('/a')(Rest);
     expect(() => Controller('/b')(Rest)).to.throw(ConfigurationError, /^Rest has @Controller twice/);
   });

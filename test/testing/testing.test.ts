@@ -264,7 +264,7 @@ describe('a test server', () => {
       const late = make();
       await late.url();
       expect(() => late.override('greeting', 'too late')).to.throw(
-        'the application is made already: override before its first use',
+        'the application has been created: call override() before its first use',
       );
     });
   });
