@@ -28,7 +28,7 @@ export class DeskController {
     return this.desk.position(user);
   }
 
-  /** One method, two doors: `POST /desk/orders`, and the call `order` on the socket. */
+  /** Places an order: by `POST /desk/orders`, or by the call `order` on the socket. */
   @Post('/orders')
   @Rpc('order')
   @HttpCode(201)
@@ -36,7 +36,7 @@ export class DeskController {
     return this.desk.fill(user, order);
   }
 
-  /** Who sits at a desk is present, hears who else is and what happens, and may call `order`. */
+  /** Opens a desk: it is present in the news channel, receives the news and presence, and may call `order`. */
   @WebSocket()
   sit(@Connection() connection: Connection, @Channel(News) news: Channel<Item>) {
     news.presence.subscribe(connection);

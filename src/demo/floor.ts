@@ -10,13 +10,13 @@ import { identify } from './signed-in.js';
 const page = new URL('../../../src/demo/page/', import.meta.url);
 const uplot = new URL('.', import.meta.resolve('uplot'));
 
-/** The trading floor: what `main.ts` runs, and what the tests serve. */
+/** Options of the trading floor, for `main.ts` and the tests. */
 export const floor: AppOptions = {
   controllers: [SessionController, MarketController, RoomController, DeskController, OperatorController],
   middleware: [
     files(page),
     files(uplot, { prefix: '/uplot', maxAge: 3_600 }),
-    // This machine is reached by plain HTTP. Behind TLS leave the cookie as it is by default: Secure, __Host-.
+    // For plain HTTP on this machine. Behind TLS keep the default cookie: Secure, __Host-.
     sessions({ cookie: { name: 'floor', secure: false } }),
     identify,
   ],

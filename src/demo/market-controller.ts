@@ -18,7 +18,7 @@ export class MarketController {
     private readonly channels: Channels,
   ) {}
 
-  /** One method for three kinds. GET: the prices so far. An event stream or a socket: those, then each new one. */
+  /** One method for three kinds. GET: the prices so far. Event stream or socket: the same, then each new price. */
   @Get('/prices')
   @Sse('/prices')
   @WebSocket('/prices')

@@ -22,7 +22,7 @@ const Revocation = z.object({
 });
 type Revocation = z.infer<typeof Revocation>;
 
-/** What the operator's page shows: the counters, and who is connected to what. */
+/** Counters and open connections, for the operator's page. */
 interface Overview {
   stats: Stats;
   connections: {
@@ -45,7 +45,7 @@ export class OperatorController {
     private readonly connections: Connections,
   ) {}
 
-  /** The overview, twice a second, for as long as somebody looks. */
+  /** Streams the overview twice a second. */
   @Sse('/overview')
   async *overview(@Signal() signal: AbortSignal) {
     for (;;) {

@@ -26,13 +26,13 @@ export interface Message {
   at: number;
 }
 
-/** A room for each share, with what was said lately. */
+/** A chat room for each share, with its latest messages. */
 export const Room = defineChannel<Message>('rooms/:room', { history: 100 });
 
 const NewMessage = z.object({ text: z.string().trim().min(1).max(500) });
 type NewMessage = z.infer<typeof NewMessage>;
 
-/** There are rooms for the shares of the market, and no others: in all kinds, by the one check. */
+/** Responds with 404 to rooms that are not shares of the market, in all kinds. */
 const exists: Middleware = (ctx, next) => {
   const { room } = ctx.params;
   if (!SYMBOLS.some((symbol) => symbol === room)) throw new HttpError(404, `There is no room ${room}`);
@@ -42,7 +42,7 @@ const exists: Middleware = (ctx, next) => {
 @Controller('/rooms/:room/messages')
 @UseMiddleware(signedIn, exists)
 export class RoomController {
-  /** GET: what was said. An event stream or a socket: that, and what will be said. */
+  /** GET: the latest messages. Event stream or socket: the same, then each new message. */
   @Get()
   @Sse()
   @WebSocket()
@@ -50,7 +50,7 @@ export class RoomController {
     return room;
   }
 
-  /** By POST, or by a call on the socket that `messages` opened. */
+  /** Posts a message: by POST, or by a call on the socket of `messages`. */
   @Post()
   @Rpc('say')
   @HttpCode(201)

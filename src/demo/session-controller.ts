@@ -11,7 +11,7 @@ type Credentials = z.infer<typeof Credentials>;
 export class SessionController {
   constructor(private readonly accounts: Accounts) {}
 
-  /** Who has signed in; 204 if nobody has. */
+  /** The signed-in user; 204 without one. */
   @Get()
   show(@User() user: Account | undefined): Account | undefined {
     return user;
@@ -28,7 +28,7 @@ export class SessionController {
     return account;
   }
 
-  /** Ends the session, and with it its sockets and event streams, in every tab. */
+  /** Ends the session with its sockets and event streams, in every tab. */
   @Delete()
   async signOut(@Session() session: Session): Promise<void> {
     await session.destroy();

@@ -1,19 +1,19 @@
 import { HttpError, type Middleware } from 'coequal';
 import type { Account } from './market/accounts.js';
 
-/** Says who an exchange is from, by its session: a request, an event stream or a socket. */
+/** Sets the user of an exchange from its session: of a request, an event stream or a socket. */
 export const identify: Middleware = (ctx, next) => {
   ctx.user ??= ctx.session.get('account');
   return next();
 };
 
-/** Lets nobody in who has not signed in: to a method, an event stream or a socket. */
+/** Responds with 401 to users who have not signed in. */
 export const signedIn: Middleware = (ctx, next) => {
   if (ctx.user === undefined) throw new HttpError(401, 'Sign in first');
   return next();
 };
 
-/** Lets only operators in. */
+/** Responds with 403 to users who are not operators. */
 export const operatorsOnly: Middleware = (ctx, next) => {
   if ((ctx.user as Account | undefined)?.operator !== true) throw new HttpError(403, 'This is for operators');
   return next();

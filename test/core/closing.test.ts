@@ -300,9 +300,7 @@ describe('close()', () => {
       'first, 0 in flight',
       'pool disposed',
     ]);
-    expect(() => app.onClose(step('late'))).to.throw(
-      'onClose() was called after the application had closed',
-    );
+    expect(() => app.onClose(step('late'))).to.throw('onClose() was called after the application had closed');
   });
 
   describe('cuts at the grace', () => {

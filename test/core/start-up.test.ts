@@ -102,10 +102,7 @@ describe('a start-up error', () => {
     [{ onError: {} }, /onError takes a function/],
     [{ health: '/livez' }, /health takes true or false, not '\/livez'/],
     [{ logger: true }, /logger has no method info/],
-    [
-      { logger: { log() {}, info() {}, warn() {}, error() {}, transports: [] } },
-      /logger looks like winston/,
-    ],
+    [{ logger: { log() {}, info() {}, warn() {}, error() {}, transports: [] } }, /logger looks like winston/],
   ] as const) {
     it(`names an option of another type: ${JSON.stringify(options)}`, () => {
       expect(refusal({ controllers: [], ...options } as never)).to.match(told);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { parse } from 'node:querystring';
 import type { Environment } from '../exchange/environment.js';
 
-/** What Express middleware asks of `req.app`: its settings as they are by default, and the proxies that are trusted. */
+/** The part of `req.app` that Express middleware uses: Express's default settings, and the trusted proxies. */
 export interface Application {
   get(setting: string): unknown;
   enabled(setting: string): boolean;
@@ -43,7 +43,7 @@ function make(environment: Environment): Application {
   };
 }
 
-/** A weak `ETag`, as Express makes it of a body. */
+/** The weak `ETag` that Express computes for a body. */
 export function entityTag(body: Uint8Array | string): string {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   if (bytes.length === 0) return 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"';

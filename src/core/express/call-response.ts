@@ -1,13 +1,12 @@
 import { ServerResponse, type IncomingMessage } from 'node:http';
 import { HttpError } from '../base/errors.js';
 
-/** The response of one call: what middleware sends by it is kept, and becomes the result or the error of the call. */
+/** The response of one call: collects what middleware sends, as the result or the error of the call. */
 export class CallResponse extends ServerResponse {
   readonly #chunks: Buffer[] = [];
 
   constructor(request: IncomingMessage) {
     super(request);
-    // There is nothing to write to; that it is over is known at once.
     this.sendDate = false;
   }
 
@@ -34,7 +33,7 @@ export class CallResponse extends ServerResponse {
     if (!this.headersSent) this.writeHead(this.statusCode);
   }
 
-  /** What was sent, as the result of the call. @throws HttpError for a status of 300 and above: a call follows no redirect. */
+  /** The result of the call. @throws HttpError for a status of 300 and above: a call follows no redirect */
   result(): unknown {
     const text = Buffer.concat(this.#chunks).toString();
     const type = String(this.getHeader('content-type') ?? '');
@@ -57,7 +56,7 @@ export class CallResponse extends ServerResponse {
   }
 }
 
-/** What is no JSON after all is text. */
+/** The parsed JSON; the text itself if it is malformed. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -40,7 +40,7 @@ function checkMiddleware(middleware: ExpressMiddleware): void {
   }
   if (middleware.length !== 4) return;
   throw new ConfigurationError(
-    `connect(${middleware.name}): error middleware (err, req, res, next) is not run: handle errors by createApp({ onError })`,
+    `connect(${middleware.name}): error middleware (err, req, res, next) is never called: handle errors with createApp({ onError })`,
     { code: 'INVALID_MIDDLEWARE' },
   );
 }
@@ -56,7 +56,7 @@ function pass(
     const ended = (): void => {
       if (!(response instanceof CallResponse)) return resolve();
       try {
-        // `send` would be a message.
+        // `ctx.send()` would send a message on the socket.
         ctx.answer = response.result();
         ctx.answered = true;
         resolve();
@@ -73,7 +73,7 @@ function pass(
       wentOn = true;
       response.off('finish', ended);
       response.off('close', gone);
-      // In Express they leave this route for those that follow, and there are none.
+      // Express would continue with the next route, and there is none.
       if (error === 'route' || error === 'router') return reject(new HttpError(404));
       if (isError(error)) return reject(withStatus(error, response.statusCode));
       adopt(ctx, request);
@@ -90,18 +90,18 @@ function pass(
   });
 }
 
-/** As Express takes what `next` is given. */
+/** Express takes any truthy argument of `next` as an error. */
 function isError(error: unknown): boolean {
   return Boolean(error);
 }
 
-/** As in Express, an error that says no status has that which was set before: `res.status(404); next(error)`. */
+/** As in Express, an error without a status gets that of the response: `res.status(404); next(error)`. */
 function withStatus(error: unknown, status: number): unknown {
   if (status < 400 || status > 599 || known(error) !== undefined) return error;
   return error instanceof Error && Object.isExtensible(error) ? Object.assign(error, { status }) : error;
 }
 
-/** After the head there are only calls, and each has a request and a response of its own. */
+/** Gives a call, which comes after the head, a request and a response of its own. */
 function standIn(ctx: Context): void {
   const { locals } = ctx.responseInUse as Partial<ExpressResponse>;
   const request = Object.create(ctx.request) as ExpressRequest;
@@ -111,13 +111,13 @@ function standIn(ctx: Context): void {
   if (locals !== undefined) Object.assign((response as unknown as ExpressResponse).locals, locals);
 }
 
-/** Takes over a user or session that middleware has defined anew on the request, as cookie-session does, or removed. */
+/** Copies a user or session that middleware has redefined on the request, as cookie-session does, or removed. */
 function adopt(ctx: Context, request: ExpressRequest): void {
   for (const name of ['user', 'session'] as const)
     ctx[name] = (request[name] ?? undefined) as Context['user'];
 }
 
-/** Gives Node's request and response what Express adds and its middleware asks for; once for an exchange. */
+/** Adds Express's members to Node's request and response, once for each exchange. */
 function asExpress(ctx: Context): ExpressRequest {
   if (isExtended(ctx.request, ctx)) return ctx.request;
   if (ctx.headSent) standIn(ctx);

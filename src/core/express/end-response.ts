@@ -6,24 +6,21 @@ import { FramedResponse } from '../node/framed-response.js';
 import { responseOn } from '../node/upgrade-response.js';
 import { responses, type ExpressResponse } from './response.js';
 
-/** Who wants the error that Express middleware passes to `next` after it has gone on, by the response. */
+/** By response, the listener for an error that Express middleware passes to a second `next`. */
 const listeners = new WeakMap<ServerResponse, (error: unknown) => void>();
 
 /** Reports an error that Express middleware passes to `next` while or after the response ends. */
 export function reportLate(ctx: Context, response: ServerResponse, error: unknown): void {
   const listener = listeners.get(response);
   if (listener !== undefined) return listener(error);
-  ctx.environment.logger.error(
-    { err: error, requestId: ctx.id },
-    'Express middleware failed after it went on',
-  );
+  ctx.environment.logger.error({ err: error, requestId: ctx.id }, 'Express middleware failed after next()');
 }
 
 /**
- * Ends the response of an upgrade before its 101 where Express middleware has wrapped `res.end`, as express-session
- * does to save first. The promise resolves when the wrapped `end` has finished and rejects with the error that the
- * middleware passes to `next`. Meanwhile `ctx.response` is a new response on the socket, for a refusal. Without a
- * wrapped `end` nothing happens and the result is undefined.
+ * Ends the response of an upgrade before its 101 if Express middleware has wrapped `res.end`, as express-session does to save
+ * the session first. The promise resolves when the wrapped `end` has finished, and rejects with the error that the middleware
+ * passes to `next`. Meanwhile `ctx.response` is a new response on the socket, for a rejection. Without a wrapped `end` the result
+ * is undefined.
  */
 export function endResponse(ctx: Context): Promise<void> | undefined {
   const response = ctx.responseInUse;
@@ -39,12 +36,12 @@ export function endResponse(ctx: Context): Promise<void> | undefined {
     response.end();
   }).then(() => {
     listeners.delete(response);
-    // Fields that middleware adds when the head is written: the session's cookie.
+    // Middleware adds fields when the head is written, such as the session's cookie.
     if (!next.headersSent) next.setHeaders(fieldsOf(response));
   });
 }
 
-/** Puts a new response with the same fields on the socket; what is written to the old one goes nowhere. */
+/** Puts a new response with the same fields on the socket, and drops what is written to the old one. */
 function replacementOf(ctx: Context, response: ServerResponse, socket: Socket): ServerResponse {
   response.detachSocket(socket);
   response.assignSocket(new Writable({ write: (_chunk, _encoding, done) => done() }) as Socket);

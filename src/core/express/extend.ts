@@ -2,8 +2,8 @@ import type { Context } from '../exchange/context.js';
 import { EXCHANGE } from '../node/request.js';
 
 /**
- * Gives objects the methods and properties of a class by their prototype, so that they are made once and not for
- * each request. What an object is already, Node's request or a subclass of it, it stays.
+ * Adds the methods and properties of a class to the prototype of objects, so that they are created once and not for each request.
+ * The object keeps its own class, Node's request or a subclass of it.
  */
 export class Extension {
   readonly #extended = new WeakMap<object, object>();
@@ -15,7 +15,7 @@ export class Extension {
       string,
       PropertyDescriptor
     >;
-    // As in Express, where they are plain properties of a prototype.
+    // They are plain properties of a prototype in Express.
     for (const member of Object.values(members)) member.enumerable = true;
     this.#members = members;
   }
@@ -34,7 +34,7 @@ export class Extension {
     Object.defineProperty(object, EXCHANGE, { value: ctx, configurable: true });
   }
 
-  /** Whether an object itself has been given the members for an exchange. */
+  /** Whether the object itself was extended for the exchange. */
   has(object: object, ctx: Context): boolean {
     return Object.hasOwn(object, EXCHANGE) && (object as { [EXCHANGE]?: Context })[EXCHANGE] === ctx;
   }

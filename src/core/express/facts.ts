@@ -5,7 +5,7 @@ import { SENT } from '../node/upgrade-response.js';
 import { extendRequest, isExtended } from './request.js';
 import { responses, type ExpressResponse } from './response.js';
 
-/** Gives the request of an open socket what middleware has put on that of its handshake. */
+/** Copies to the request of an open socket what middleware has set on that of its handshake. */
 export function carryFacts(ctx: Context, head: IncomingMessage): IncomingMessage {
   const { request } = ctx;
   copyFacts(request, head);
@@ -13,7 +13,7 @@ export function carryFacts(ctx: Context, head: IncomingMessage): IncomingMessage
   return head;
 }
 
-/** The response of an open socket: one for all, unless Express middleware has put something on `res.locals`. */
+/** The response of an open socket: one for all sockets, unless Express middleware has set `res.locals`. */
 export function sentResponse(ctx: Context, response: ServerResponse | undefined): ServerResponse {
   if (response === undefined || !Object.hasOwn(response, 'locals')) return SENT;
   const sent = Object.create(SENT) as ExpressResponse;

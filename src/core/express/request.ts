@@ -12,12 +12,12 @@ import { applicationOf, type Application } from './application.js';
 import { EXCHANGE } from '../node/request.js';
 import { Extension } from './extend.js';
 
-/** The request as Express 5 documents it. */
+/** The request of Express 5. */
 export class ExpressRequest extends IncomingMessage {
   declare [EXCHANGE]: Context;
   /** The response of the request. */
   declare res: ServerResponse & { get(name: string): ReturnType<ServerResponse['getHeader']> };
-  /** Goes on, as `next` of the middleware that runs. */
+  /** `next` of the current middleware. */
   declare next: (error?: unknown) => void;
   /** Set by cookie-parser. */
   declare secret: string | undefined;
@@ -28,7 +28,8 @@ export class ExpressRequest extends IncomingMessage {
     return applicationOf(this[EXCHANGE].environment);
   }
 
-  /** Read where `delete` has removed the request's own: nobody, and no session. */
+  // The request has its own properties `user` and `session`; these apply after a `delete`.
+
   get user(): unknown {
     return undefined;
   }
@@ -60,7 +61,7 @@ export class ExpressRequest extends IncomingMessage {
     const mark = url.indexOf('?');
     if (mark === -1) return parse('');
     const { limits } = this[EXCHANGE].environment;
-    // It counts them, and refuses those that are too many.
+    // Rejects too many parameters.
     readQuery(url.slice(mark + 1), limits.query);
     return parse(url.slice(mark + 1), '&', '=', { maxKeys: 0 });
   }
@@ -130,7 +131,7 @@ export class ExpressRequest extends IncomingMessage {
 
   get ips(): string[] {
     const addresses = proxyAddress.all(this, this[EXCHANGE].environment.trust);
-    // The farthest first, without the peer itself.
+    // Farthest first, without the peer.
     return addresses.toReversed().slice(0, -1);
   }
 
@@ -169,14 +170,14 @@ export class ExpressRequest extends IncomingMessage {
   }
 }
 
-/** As a plain property of Express may be: written, it is the request's own from then on. */
+/** Replaces an accessor by a property of the request, because Express has a plain, writable property. */
 function own(request: ExpressRequest, name: string, value: unknown): void {
   Object.defineProperty(request, name, { value, configurable: true, enumerable: true, writable: true });
 }
 
 /**
- * One source of truth: who an exchange is from, and its session. They are the request's own, since middleware removes
- * them by `delete`, as express-session does when a session is destroyed.
+ * User and session of the exchange. They are own properties of the request, because middleware removes them with `delete`, as
+ * express-session does when a session is destroyed.
  */
 const SHARED = {
   user: {
@@ -203,12 +204,12 @@ const SHARED = {
 
 const requests = new Extension(ExpressRequest);
 
-/** Whether a request itself has what Express adds to it, for an exchange. */
+/** Whether the request itself was extended for the exchange. */
 export function isExtended(request: IncomingMessage, ctx: Context): request is ExpressRequest {
   return requests.has(request, ctx);
 }
 
-/** Gives a request what Express adds to it. */
+/** Adds Express's members to a request. */
 export function extendRequest(request: IncomingMessage, ctx: Context): void {
   requests.apply(request, ctx);
   Object.defineProperties(request, SHARED);

@@ -24,7 +24,7 @@ interface CookieOptions extends Omit<SerializeOptions, 'maxAge'> {
 type Handler = (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => unknown;
 type Done = (error?: unknown) => void;
 
-/** The response as Express 5 documents it, without views. */
+/** The response of Express 5, without views. */
 export class ExpressResponse extends ServerResponse<ExpressRequest> {
   declare [EXCHANGE]: Context;
 
@@ -32,7 +32,7 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
     return applicationOf(this[EXCHANGE].environment);
   }
 
-  /** Made when it is first asked for. */
+  /** Created at the first use. */
   get locals(): Record<string, unknown> {
     const value = Object.create(null) as Record<string, unknown>;
     this.locals = value;
@@ -118,7 +118,7 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
     const called = name.replace(/[^[\]\w$.]/g, '');
     const json: string | undefined = JSON.stringify(value);
     const text = (json ?? '').replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
-    // The comment keeps the answer from being read as something else than a script.
+    // The comment prevents the response from being read as anything but a script.
     return this.send(`/**/ typeof ${called} === 'function' && ${called}(${text});`);
   }
 
@@ -210,7 +210,7 @@ export class ExpressResponse extends ServerResponse<ExpressRequest> {
       text = `s:${sign(text, secret)}`;
     }
     const settings: SerializeOptions = { ...rest, path: rest.path ?? '/' };
-    // Express counts milliseconds here, RFC 6265 seconds.
+    // Express takes milliseconds, RFC 6265 seconds.
     if (maxAge !== undefined && maxAge !== null) {
       settings.maxAge = Math.floor(Number(maxAge) / 1_000);
       if (!Number.isNaN(settings.maxAge)) settings.expires = new Date(Date.now() + Number(maxAge));
@@ -259,7 +259,7 @@ function typeOf(type: string): string {
     : mime.lookup(type) || 'application/octet-stream';
 }
 
-/** A type with `charset=utf-8`, its parameters in alphabetical order as Express writes them. */
+/** A type with `charset=utf-8` and its parameters in alphabetical order, as in Express. */
 function withCharset(type: string): string {
   const { type: name, parameters } = readType(type);
   const all: Record<string, string> = { ...parameters, charset: 'utf-8' };
@@ -268,7 +268,7 @@ function withCharset(type: string): string {
     .reduce((text, key) => `${text}; ${key}=${quoted(all[key] ?? '')}`, name);
 }
 
-/** A type whose parameters are malformed loses them, as in Express. */
+/** Parses a type; drops malformed parameters, as Express does. */
 function readType(type: string): ReturnType<typeof parseType> {
   try {
     return parseType(type);

@@ -7,15 +7,15 @@ import mime from 'mime-types';
 import { Disconnected, HttpError } from '../base/errors.js';
 import type { ExpressRequest } from './request.js';
 
-/** Options of `res.sendFile`: `maxAge` in milliseconds, and fields of the response. */
+/** Options of `res.sendFile`; `maxAge` is in milliseconds. */
 export interface SendFileOptions extends SendOptions {
   headers?: Record<string, string | string[]>;
-  /** A path that is not absolute is one of the working directory. */
+  /** Whether a relative path is resolved against the working directory. */
   relative?: boolean;
 }
 
 /**
- * Sends a file by `@fastify/send`, an optional package, with conditions and ranges.
+ * Sends a file with `@fastify/send`, an optional package, with conditional requests and ranges.
  * @throws TypeError for a path that is neither absolute nor below `root`.
  */
 export function sendFile(
@@ -35,7 +35,7 @@ export function sendFile(
   transfer(response, encodeURI(full), options, headers).then(
     () => over(),
     (error: unknown) => {
-      // As in Express: a folder is left to what comes next, and nobody is told of a client that has left.
+      // As in Express, a folder continues with the next middleware, and a disconnected client is not an error.
       if (done !== undefined) done(error);
       else if ((error as { code?: string }).code === 'EISDIR') req.next();
       else if (!(error instanceof Disconnected)) req.next(error);
@@ -53,7 +53,7 @@ async function transfer(
   const found = await send(asked(response), path, { ...options, etag: true, contentType: false });
   if (found.type === 'directory') throw Object.assign(new Error('EISDIR, read'), { code: 'EISDIR' });
   if (found.type === 'error') throw failure(found.statusCode, found.metadata.error, found.headers);
-  // As by Express, fields that were set before stay, and those of the options are set first.
+  // As in Express, fields of the response win over those of the file, and the options set theirs first.
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   const { 'Content-Length': length, 'Content-Range': range, ...others } = found.headers;
   const type = mime.contentType(extname(found.metadata.path)) || 'application/octet-stream';
@@ -79,12 +79,12 @@ async function transfer(
   });
 }
 
-/** Fields of a body, which an answer of 304 has not. */
+/** Fields of a body, which a 304 lacks. */
 const CONTENT = ['content-encoding', 'content-language', 'content-length', 'content-range', 'content-type'];
 
 /**
- * The request as it is put to `@fastify/send`, which knows only the file's own validators and status: whether the
- * client has the answer already is decided by those of the response.
+ * The request for `@fastify/send` without conditions that depend on the validators of the response, because the package knows
+ * only those of the file.
  */
 function asked(response: ServerResponse<ExpressRequest>): IncomingMessage {
   const headers = { ...response.req.headers };
@@ -106,7 +106,7 @@ function isFresh(response: ServerResponse<ExpressRequest>): boolean {
   });
 }
 
-/** As in Express, an error of the file system with the status that it stands for; its message is not shown. */
+/** As in Express, an error of the file system with its HTTP status; the client does not see the message. */
 function failure(status: number, cause: unknown, headers: Record<string, unknown>): Error {
   if (cause instanceof Error && 'code' in cause)
     return Object.assign(cause, { status, statusCode: status, expose: false });
@@ -123,11 +123,7 @@ async function load(): Promise<Send> {
   try {
     return (await import('@fastify/send')).default;
   } catch (cause) {
-    throw new Error(
-      'res.sendFile and res.download need the package @fastify/send: npm install @fastify/send',
-      {
-        cause,
-      },
-    );
+    const remedy = 'res.sendFile and res.download need the package @fastify/send: npm install @fastify/send';
+    throw new Error(remedy, { cause });
   }
 }

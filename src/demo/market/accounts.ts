@@ -3,20 +3,20 @@ import { scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { singleton } from 'tsyringe';
 
-/** Somebody who may trade. */
+/** A user who may trade. */
 export interface Account {
   id: string;
   name: string;
-  /** Whether the account may see who is connected, and end their connections. */
+  /** Whether the account may list and end connections. */
   operator: boolean;
 }
 
 const derive = promisify<string, string, number, Buffer>(scrypt);
 
-/** Those who may sign in. */
+/** The accounts that may sign in. */
 @singleton()
 export class Accounts {
-  /** @throws HttpError 401 that does not say which of the two was wrong. */
+  /** @throws HttpError 401, the same for a wrong name and a wrong password */
   async check(name: string, password: string): Promise<Account> {
     const id = name.toLowerCase();
     const found = TABLE.get(id);
@@ -30,7 +30,7 @@ export class Accounts {
   }
 }
 
-/** The password of each is “floor”. What is kept is scrypt(password, salt: id), 32 bytes. */
+/** Keys are scrypt(password, salt: id), 32 bytes. Every password is “floor”. */
 const TABLE: ReadonlyMap<string, { name: string; key: string; operator?: boolean }> = new Map([
   ['ada', { name: 'Ada', key: '9894a93ed5ba59c9cab2dff8fec39a844338e1b44cdea068a2769707b182bdb5' }],
   ['alan', { name: 'Alan', key: 'd3cd9fa569336394904ee5bc55b1b6a9174bbceea6e91e9e49ba19cfcccd4cb1' }],

@@ -13,7 +13,7 @@ export const Order = z.object({
 });
 export type Order = z.infer<typeof Order>;
 
-/** What somebody owns: US dollars, and shares by symbol. */
+/** The property of an account: US dollars, and shares by symbol. */
 export interface Position {
   cash: number;
   shares: Partial<Record<Share, number>>;
@@ -28,7 +28,7 @@ export interface Fill extends Order {
 
 const START: Position = { cash: 100_000, shares: {} };
 
-/** Carries out orders at the price of the moment, and keeps the books. */
+/** Carries out orders at the current price, and keeps the accounts. */
 @singleton()
 export class Desk {
   readonly #positions = new Map<string, Position>();
@@ -42,7 +42,7 @@ export class Desk {
     return this.#positions.get(id) ?? START;
   }
 
-  /** @throws HttpError 409 without the money, without the shares, or without a market. */
+  /** @throws HttpError 409 if the account lacks the money or the shares, or the share has no price yet */
   fill(account: Account, order: Order): Fill {
     const { side, symbol, quantity } = order;
     const { price, month } = this.market.quote(symbol);

@@ -8,13 +8,13 @@ export interface Quote {
   symbol: Share;
   month: string;
   price: number;
-  /** Counts the months played since the start: who sees a number left out was told only the latest. */
+  /** Counts the months played since the start. A slow consumer that receives only the latest price sees a gap. */
   tick: number;
   /** Counts the runs through the history. */
   lap: number;
 }
 
-/** Prices as they move. Whoever is behind gets the latest of each share; whoever comes late, one lap. */
+/** Prices as they move. A slow consumer gets the latest price of each share, a new one the last lap. */
 export const Prices = defineChannel<Quote>('prices', {
   history: 560,
   overflow: conflate(({ symbol }) => symbol),
@@ -23,7 +23,7 @@ export const Prices = defineChannel<Quote>('prices', {
 /** Months a second at pace 1. */
 const SPEED = 4;
 
-/** Replays the history of prices, month by month, over and over. */
+/** Replays the history of prices, month by month, in a loop. */
 @singleton()
 export class Market {
   readonly #history = readHistory();
@@ -44,7 +44,7 @@ export class Market {
     this.#timer = this.#start();
   }
 
-  /** The quote now. @throws HttpError 409 while the company is not on the market. */
+  /** The current quote. @throws HttpError 409 while the company is not on the market */
   quote(symbol: Share): Quote {
     const quote = this.#quotes.get(symbol);
     if (quote === undefined) throw new HttpError(409, `${symbol} is not on the market yet`);

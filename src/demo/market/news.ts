@@ -1,7 +1,7 @@
 import { defineChannel } from 'coequal';
 import type { Account } from './accounts.js';
 
-/** Something that happened on the floor, for the log of the page. */
+/** An event on the floor, for the log of the page. */
 export interface Item {
   type: 'news';
   kind: 'order' | 'pace' | 'lap';
@@ -10,7 +10,7 @@ export interface Item {
   at: number;
 }
 
-/** What happens on the floor. Whoever hears it is present, and the others see the name. */
+/** News of the floor. Its readers are present under their names. */
 export const News = defineChannel<Item>('news', {
   history: 50,
   presence: (user) => ({ name: (user as Account).name }),
