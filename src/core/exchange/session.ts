@@ -2,7 +2,7 @@ import type { RegisteredSession } from '../base/registered-types.js';
 
 type Data = RegisteredSession;
 
-/** A session of the store that requests and connections of this process use: all of them see the same. */
+/** A session in use, shared by all requests and connections of this process. */
 export interface ActiveSession {
   readonly key: string;
   readonly ended: boolean;
@@ -19,11 +19,11 @@ export interface Manager {
   watch(active: ActiveSession): () => void;
 }
 
-/** The cookie of the exchange, as its session sees it. */
+/** The session cookie of an exchange. */
 export interface SessionCookie {
-  /** Whether the head is still to be sent, so that a cookie can go with it. */
+  /** Whether a cookie can still be set: the head has not been sent. */
   readonly settable: boolean;
-  /** Gives the client the token of its session; undefined takes it away. */
+  /** Sends the token to the client; undefined deletes the cookie. */
   set(token: string | undefined): void;
 }
 
@@ -45,7 +45,7 @@ export class Session<T extends object = Data> {
     this.#cookie = cookie;
   }
 
-  /** Identifies the session in logs and in `connections.revoke({ session })`; nobody can sign in with it. `undefined` without a session. */
+  /** Identifies the session in logs and in `connections.revoke({ session })`; it is not a credential. `undefined` without a session. */
   get id(): string | undefined {
     return this.#active?.key;
   }
@@ -73,8 +73,8 @@ export class Session<T extends object = Data> {
    * @throws HttpError 401 if the session has ended since the exchange began
    */
   async update(change: (data: Partial<T>) => void): Promise<void> {
-    // Several first writes at once begin one session. One that somebody else has ended does not begin anew: what is
-    // written was meant for who was signed in.
+    // Several first writes at once create one session. An ended session is not created again: the write was meant for the
+    // user who was signed in.
     while (this.#beginning !== undefined || this.#active === undefined) {
       await (this.#beginning ?? this.#inTurn(() => this.#begin()));
     }
@@ -83,7 +83,7 @@ export class Session<T extends object = Data> {
 
   /**
    * Replaces the session with an empty one under a new id. Call it at every sign-in: an id that an attacker has planted is then
-   * worthless (session fixation), and what one user proved does not hold for the next. The old session ends, and its connections.
+   * worthless (session fixation), and data of one user does not reach the next. The old session ends, and its connections.
    *
    * @param options.keep names of values to keep: `['cart']`; none by default
    * @throws Error if the head has been sent: no cookie can be set, and the session stays as it was
@@ -95,7 +95,7 @@ export class Session<T extends object = Data> {
       this.#mustBeSettable();
       const active = this.exists ? this.#active : undefined;
       await this.#end('signed in anew');
-      // Only now: writes that were under way have been waited for, and belong to the new session too.
+      // Read after the end, which waits for writes in progress: they belong to the new session too.
       const data = active?.record.data ?? {};
       const kept = keep
         .filter((name) => Object.hasOwn(data, name))
@@ -109,17 +109,17 @@ export class Session<T extends object = Data> {
     await (this.#beginning === undefined ? this.#end(reason) : this.#inTurn(() => this.#end(reason)));
   }
 
-  /** @internal Whether the store still holds it. */
+  /** @internal Whether the store still has the session. */
   async verify(): Promise<boolean> {
     return this.#active === undefined || (await this.#manager.verify(this.#active));
   }
 
-  /** @internal Watches over its end, whoever uses it: its connections end then. The result ends the watch. */
+  /** @internal Ends the connections of the session when its time is over. The result stops the watch. */
   watch(): (() => void) | undefined {
     return this.#active === undefined ? undefined : this.#manager.watch(this.#active);
   }
 
-  /** @internal The session was used: its idle time begins anew. */
+  /** @internal Extends the idle time. */
   touch(): void {
     if (this.#active !== undefined) this.#manager.touch(this.#active);
   }

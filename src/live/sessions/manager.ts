@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { HttpError } from '../../core/base/errors.js';
 import { recordsOf, type SessionRecords } from './records.js';
 import type { ActiveSession, Manager } from '../../core/exchange/session.js';
@@ -7,19 +7,19 @@ import type { SessionRecord, SessionStore } from './store.js';
 interface Active extends ActiveSession {
   record: SessionRecord;
   ended: boolean;
-  /** The writes are a queue: each begins when the one before it is done. */
+  /** The last write in the queue: each write begins when the one before it is done. */
   last: Promise<unknown>;
-  /** How many writes are done: what was read before one of them is older than what it left. */
+  /** The number of completed writes. A record that was read before the latest one is outdated. */
   writes: number;
-  /** How many connections are to end with it. */
+  /** The number of connections that end with the session. */
   watchers: number;
   timer: NodeJS.Timeout | undefined;
 }
 
-/** How often a write is made anew on what another process has written meanwhile. */
+/** How many times an update is tried while other processes write to the same session. */
 const TRIES = 20;
 
-/** Times of a session, in milliseconds. */
+/** How long sessions last, in milliseconds. */
 export interface SessionTimes {
   idle: number;
   absolute: number;
@@ -36,9 +36,9 @@ export interface SessionConnections {
   report(error: unknown): void;
 }
 
-/** Keeps the sessions that this process uses, one object for each, whoever uses it. */
+/** Manages the sessions that this process uses: one object per session, shared by all its exchanges and connections. */
 export class SessionManager implements Manager {
-  // Held weakly: a session that no exchange uses any more is the store's alone.
+  // Weak references: once no exchange uses a session, only the store holds it.
   readonly #active = new Map<string, WeakRef<Active>>();
   readonly #forget = new FinalizationRegistry<string>((key) => {
     if (this.#active.get(key)?.deref() === undefined) this.#active.delete(key);
@@ -54,7 +54,7 @@ export class SessionManager implements Manager {
     this.#records = recordsOf(store);
   }
 
-  /** The session of a token; undefined where there is none, whatever the reason. */
+  /** Finds the session of a token; undefined if it is unknown, expired or ended. */
   async find(token: string): Promise<Active | undefined> {
     const key = keyOf(token);
     const known = this.#active.get(key)?.deref();
@@ -67,7 +67,7 @@ export class SessionManager implements Manager {
       }
       return undefined;
     }
-    // Another exchange may have come first while the store was asked.
+    // Another exchange may have loaded it while the store was read.
     const active = this.#active.get(key)?.deref() ?? this.#keep(key, record);
     if (active.ended) {
       // The store has not been reached yet: a sign-out that has failed is made up for.
@@ -87,7 +87,7 @@ export class SessionManager implements Manager {
   }
 
   update(active: Active, change: (data: Record<string, unknown>) => void): Promise<void> {
-    return this.#inTurn(active, async () => {
+    return this.#enqueue(active, async () => {
       let tries = 0;
       for (; tries < TRIES; tries++) {
         const record = await this.#records.get(active.key);
@@ -102,12 +102,12 @@ export class SessionManager implements Manager {
         return;
       }
       throw tries === TRIES
-        ? new Error(`the session could not be written: others wrote to it ${TRIES} times meanwhile`)
+        ? new Error(`the session could not be written: other processes wrote to it ${TRIES} times meanwhile`)
         : new HttpError(401, 'The session has ended', { code: 'SESSION_ENDED' });
     });
   }
 
-  /** Ends a session: first in this process, so that nothing opens with it while the store is told. */
+  /** Ends a session: first in this process, so that no connection opens with it during the write to the store. */
   async end(active: Active, reason: string): Promise<void> {
     active.ended = true;
     try {
@@ -119,7 +119,7 @@ export class SessionManager implements Manager {
 
   #delete(active: Active): Promise<void> {
     const lifetime = Math.max(1, active.record.created + this.times.absolute - Date.now());
-    return this.#inTurn(active, () => this.#records.end(active.key, lifetime));
+    return this.#enqueue(active, () => this.#records.end(active.key, lifetime));
   }
 
   async verify(active: Active): Promise<boolean> {
@@ -128,18 +128,18 @@ export class SessionManager implements Manager {
     return record !== undefined && !active.ended && !this.#isOver(record);
   }
 
-  /** Writes that the session was used; not for each use, but before a tenth of its idle time is over. */
+  /** Extends the idle time. Writes at most once per tenth of it, not on each use. */
   touch(active: Active): void {
     const now = Date.now();
     if (!this.times.rolling || active.ended || now - active.record.seen < this.times.idle / 10) return;
     active.record.seen = now;
-    // A failure to prolong is no failure of the exchange: the next use tries again.
+    // A failed write must not fail the exchange: the next use tries again.
     this.update(active, () => undefined).catch(() => undefined);
   }
 
   /**
-   * Ends the session when its idle time is over, so that its connections end with it: no exchange comes to
-   * find that out. The result ends the watch; the last of several ends it for all.
+   * Ends the session when its time is over, so that its connections end with it even if no exchange uses the session any
+   * more. The result stops the watch of one connection.
    */
   watch(active: Active): () => void {
     active.watchers++;
@@ -157,7 +157,7 @@ export class SessionManager implements Manager {
 
   #await(active: Active): void {
     this.#stop(active);
-    // A timer cannot wait longer than 2^31 - 1 milliseconds: what ends later is looked at again.
+    // A timer cannot wait longer than 2^31 - 1 milliseconds: a later end is checked again.
     const wait = Math.min(Math.max(this.#end(active.record) - Date.now(), 0), 0x7fffffff);
     active.timer = setTimeout(() => {
       active.timer = undefined;
@@ -170,7 +170,7 @@ export class SessionManager implements Manager {
     active.timer.unref();
   }
 
-  /** The session may have been used meanwhile, by another process too: the store knows. */
+  /** Reads the store first: another process may have used the session meanwhile. */
   async #expire(active: Active): Promise<void> {
     const { writes } = active;
     const record = await this.#records.get(active.key);
@@ -181,17 +181,17 @@ export class SessionManager implements Manager {
     this.#await(active);
   }
 
-  #inTurn<T>(active: Active, work: () => Promise<T>): Promise<T> {
-    const turn = active.last.then(work, work);
-    active.last = turn.catch(() => undefined);
-    return turn;
+  #enqueue<T>(active: Active, work: () => Promise<T>): Promise<T> {
+    const done = active.last.then(work, work);
+    active.last = done.catch(() => undefined);
+    return done;
   }
 
   #lifetime(record: SessionRecord): number {
     return Math.max(1, this.#end(record) - Date.now());
   }
 
-  /** When the session ends if nobody uses it any more. */
+  /** When the session ends unless it is used again, in milliseconds since the epoch. */
   #end({ created, seen }: SessionRecord): number {
     return Math.min(created + this.times.absolute, seen + this.times.idle);
   }
@@ -216,6 +216,7 @@ export class SessionManager implements Manager {
   }
 }
 
+/** The key of a session in the store: a hash of its token, so that the store reveals no token. */
 function keyOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url');
+  return hash('sha256', token, 'base64url');
 }

@@ -104,7 +104,7 @@ export function sessions(options: SessionOptions = {}): Middleware {
   return async function sessions(ctx: Context, next: Next): Promise<void> {
     const manager = managerOf(ctx);
     const token = ctx.cookies[name];
-    // Without the cookie, too: the page of another site may be about to sign the visitor in as somebody else.
+    // Also without the cookie: a page of another site could sign the visitor in as a different user.
     if (sameOrigin !== false && !SAFE.has(ctx.method)) {
       const checking = checkOrigin(ctx, ctx.environment.origins, listed);
       if (checking !== undefined) await checking;
@@ -146,7 +146,7 @@ function checkCookie(name: string, cookie: SetCookie): void {
   );
 }
 
-/** The cookie is set once, with its last value. */
+/** Removes an earlier Set-Cookie of the session: only the last value is sent. */
 function dropCookie({ response }: Context, name: string): void {
   const set = response.getHeader('set-cookie');
   if (!Array.isArray(set) && typeof set !== 'string') return;

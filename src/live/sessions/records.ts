@@ -1,24 +1,24 @@
 import type { SessionRecord, SessionStore } from './store.js';
 
-/** What became of a write: it is done, somebody else wrote in between, or the session has ended. */
+/** The result of a write: done, rejected because another process wrote meanwhile, or rejected because the session has ended. */
 export type Written = 'done' | 'changed' | 'ended';
 
-/** The records of a store that processes share: a session that one of them has ended never comes back by another's write. */
+/** Session records in a store that several processes share: a write never revives a session that another process has ended. */
 export interface SessionRecords {
   get(key: string): Promise<SessionRecord | undefined>;
   create(key: string, record: SessionRecord, lifetime: number): Promise<void>;
-  /** Writes what was made of a record that `get` gave. */
+  /** Writes the changed record that `get` returned. */
   replace(key: string, record: SessionRecord, lifetime: number): Promise<Written>;
-  /** @param lifetime milliseconds for which a write may still be under way that would have kept the session alive */
+  /** @param lifetime milliseconds for which a write in progress could still revive the session */
   end(key: string, lifetime: number): Promise<void>;
 }
 
-/** By the store's compare-and-set where it has one, else by what `get`, `set` and `delete` can do. */
+/** Uses the compare-and-set of the store (`update`) if it has one, else `get`, `set` and `delete` alone. */
 export function recordsOf(store: SessionStore): SessionRecords {
   return store.update === undefined ? new MarkedRecords(store) : new ComparedRecords(store, store.update);
 }
 
-/** Writes are made on the version that was read, or not at all. */
+/** A write succeeds only on the version that was read. */
 class ComparedRecords implements SessionRecords {
   constructor(
     private readonly store: SessionStore,
@@ -48,8 +48,8 @@ class ComparedRecords implements SessionRecords {
 }
 
 /**
- * The end of a session leaves a mark of its own, which no write of the record can undo. Readers ask for both; who has
- * written asks for the mark afterwards, and takes back what came too late.
+ * An ended session leaves a mark under a key of its own, which no write of the record removes. Reads look for both. A write
+ * looks for the mark afterwards, and deletes the record if it came too late.
  */
 class MarkedRecords implements SessionRecords {
   constructor(private readonly store: SessionStore) {}

@@ -1,4 +1,4 @@
-/** A session as a store keeps it; JSON. */
+/** A session as JSON, as the store keeps it. */
 export interface SessionRecord {
   /** The values that the application has written. */
   data: Record<string, unknown>;
@@ -10,24 +10,24 @@ export interface SessionRecord {
   version?: number;
 }
 
-/** Where sessions are stored; any Keyv store fits. Keys are hashes, so nobody can sign in with what the store contains. */
+/** Where sessions are stored; any Keyv store fits. Keys are hashes, so the contents of the store sign in no client. */
 export interface SessionStore {
   get(key: string): Promise<SessionRecord | undefined> | SessionRecord | undefined;
   /** @param lifetime milliseconds after which the store may forget it */
   set(key: string, record: SessionRecord, lifetime: number): unknown;
   delete(key: string): unknown;
   /**
-   * Compare-and-set, for stores that can: writes the record only if the one that the store holds has that `version`, and
-   * says whether it did. A record that is not there has none. Without it, processes that write to one session at once may
-   * lose one another's values; a session that has ended stays ended either way.
+   * Compare-and-set: writes the record only if the stored one has this `version`, and returns whether it did. A missing
+   * record has no version. Without `update`, two processes that write to one session at once may lose values of each
+   * other; an ended session stays ended either way.
    */
   update?(key: string, version: number, record: SessionRecord, lifetime: number): Promise<boolean> | boolean;
 }
 
-/** How often the store in memory looks for what has expired. */
+/** Milliseconds between two removals of expired records. */
 const SWEEP = 60_000;
 
-/** Sessions in the memory of this process: for one process, and lost with it. */
+/** Stores sessions in the memory of one process: they are lost when it ends. */
 export class MemoryStore implements SessionStore {
   readonly #records = new Map<string, { text: string; expires: number }>();
   #swept = Date.now();
@@ -42,7 +42,7 @@ export class MemoryStore implements SessionStore {
     return JSON.parse(kept.text) as SessionRecord;
   }
 
-  // As text: what two exchanges change they must not share, here as little as in any other store.
+  // As text, so that two exchanges never share one mutable record, as with any other store.
   set(key: string, record: SessionRecord, lifetime: number): void {
     const now = Date.now();
     this.#records.set(key, { text: JSON.stringify(record), expires: now + lifetime });
