@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect } from 'chai';
 import {
   Channel,
@@ -7,6 +8,7 @@ import {
   Controller,
   defineChannel,
   HttpError,
+  Signal,
   Sse,
   UseMiddleware,
   WebSocket,
@@ -16,6 +18,7 @@ import {
 import { Refused, type TestServer } from 'coequal/testing';
 import { knock, doors, servers } from '../support/doors.js';
 import { eventually } from '../support/eventually.js';
+import { Recorder } from '../support/journal.js';
 import { Lagging } from '../support/lagging-broker.js';
 import { openReader, readerKinds, type Reader, type ReaderKind } from '../support/reader.js';
 
@@ -245,5 +248,57 @@ describe('presence', () => {
     } finally {
       clearInterval(pump);
     }
+  });
+
+  describe('whose info a watcher cannot be sent', () => {
+    const Hall = defineChannel('hall', {
+      presence: (user) => ({ key: (user as { key?: bigint }).key ?? 1n }),
+    });
+
+    @Controller('/hall')
+    @UseMiddleware(signIn)
+    class Halls {
+      @Sse() read(@Channel(Hall) hall: Channel) {
+        return hall;
+      }
+      @Sse('/idle') async *idle(@Signal() signal: AbortSignal) {
+        yield 'open';
+        await once(signal, 'abort');
+      }
+      @Sse('/people') people(@Channel(Hall) hall: Channel, @Connection() connection: Connection) {
+        hall.presence.subscribe(connection);
+      }
+    }
+
+    it('opens and ends connections all the same, leaves no ghost, and is logged', async () => {
+      const logger = new Recorder();
+      const server = serve({ controllers: [Halls], logger });
+      const watcher = await server.sse('/hall/people');
+      const streams = [await server.sse('/hall/idle?name=ada'), await server.sse('/hall?name=ada')];
+      streams.push(await server.sse('/hall/idle?name=ada'));
+      const connections = server.app.container.resolve(Connections);
+      const hall = server.app.container.resolve(Channels).of(Hall);
+      await eventually(() => hall.size === 1);
+      expect(await hall.members()).to.have.length(1);
+      await connections.revoke({ user: 'id-ada' });
+      await Promise.all(streams.map((stream) => stream.closed()));
+      expect([connections.of('id-ada'), await hall.members()]).to.deep.equal([[], []]);
+      expect(await watcher.next()).to.include({ event: 'present' });
+      expect(connections.count, 'the watcher stays').to.equal(1);
+      expect(logger.at('error').map(({ message }) => message)).to.deep.equal(
+        Array(2).fill('a channel failed'),
+      );
+    });
+
+    it('is logged, too, if it is in the list of members', async () => {
+      const logger = new Recorder();
+      const server = serve({ controllers: [Halls], logger });
+      await server.sse('/hall?name=ada');
+      const hall = server.app.container.resolve(Channels).of(Hall);
+      await eventually(() => hall.size === 1);
+      await server.sse('/hall/people');
+      await eventually(() => logger.at('error').length > 0);
+      expect(logger.at('error')[0]?.message).to.equal('a channel failed');
+    });
   });
 });

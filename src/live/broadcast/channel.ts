@@ -154,7 +154,10 @@ export class Presence {
     const { broker } = this.topics;
     return this.topics.subscribe(name, Comings, connection, (subscription) => ({
       read: () => broker.members(name),
-      begin: (members) => subscription.greet(new Message({ type: 'present', members }, 'present')),
+      begin: (members) => {
+        const failure = subscription.greet(new Message({ type: 'present', members }, 'present'));
+        if (failure !== undefined) this.topics.report(failure.error);
+      },
     }));
   }
 }

@@ -66,13 +66,15 @@ export class Subscription implements Reader, Follower {
     for (const encoded of early) this.deliver(encoded);
   }
 
-  /** Sends a first message, then those that came meanwhile. */
-  greet(message: Message): void {
-    if (this.#ended) return;
+  /** Sends a first message, then those that came meanwhile. The result is the failure to encode the first one. */
+  greet(message: Message): EncodedMessage['failure'] {
+    if (this.#ended) return undefined;
+    const first = new EncodedMessage(message);
     const early = this.#early ?? [];
     this.#early = undefined;
-    this.deliver(new EncodedMessage(message));
+    this.deliver(first);
     for (const encoded of early) this.deliver(encoded);
+    return first.failure;
   }
 
   deliver(encoded: EncodedMessage): void {

@@ -21,7 +21,8 @@ export interface TopicHost {
   publish(name: string, message: Message, bounds: HistoryBounds | undefined): void;
   /** Forgets a topic that has lost its last reader. */
   close(name: string): void;
-  settle<T>(value: T | Promise<T>, then?: (value: T) => void): void;
+  /** Makes a request that no caller waits for; reports its error. */
+  ask<T>(request: () => T | Promise<T>, then?: (value: T) => void): void;
 }
 
 /** How a subscription begins: `read` asks the broker, `begin` sends the answer. */
@@ -146,8 +147,8 @@ export class Topic implements Source {
     const announce = (type: 'join' | 'leave') => (is: boolean) => {
       if (is) this.host.publish(topic, new Message({ type, ...member }, type), undefined);
     };
-    this.host.settle(broker.join(topic, member), announce('join'));
-    return () => this.host.settle(broker.leave(topic, member), announce('leave'));
+    this.host.ask(() => broker.join(topic, member), announce('join'));
+    return () => this.host.ask(() => broker.leave(topic, member), announce('leave'));
   }
 }
 

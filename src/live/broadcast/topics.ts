@@ -71,7 +71,8 @@ export class Topics implements TopicHost {
     const outer = this.#publishing;
     const publishing = (this.#publishing = { failure: undefined as Failure | undefined });
     try {
-      this.settle(this.broker.publish(name, message, bounds));
+      const published = this.broker.publish(name, message, bounds);
+      this.ask(() => published);
     } finally {
       this.#publishing = outer;
     }
@@ -92,16 +93,22 @@ export class Topics implements TopicHost {
 
   close(name: string): void {
     this.#topics.delete(name);
-    this.settle(this.broker.detach(name));
+    this.ask(() => this.broker.detach(name));
   }
 
-  /** Calls `then` with the answer of the broker, synchronously if the broker answers so. */
-  settle<T>(value: T | Promise<T>, then?: (value: T) => void): void {
-    if (!isThenable(value)) then?.(value);
-    else
-      Promise.resolve(value as Promise<T>)
-        .then(then)
-        .catch((error: unknown) => this.report(error));
+  /** Makes a request that no caller waits for, and calls `then` with the answer; reports what either throws. */
+  ask<T>(request: () => T | Promise<T>, then?: (value: T) => void): void {
+    const report = (error: unknown): void => this.report(error);
+    try {
+      const value = request();
+      if (isThenable(value))
+        Promise.resolve(value as Promise<T>)
+          .then(then)
+          .catch(report);
+      else then?.(value);
+    } catch (error) {
+      report(error);
+    }
   }
 }
 

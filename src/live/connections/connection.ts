@@ -509,7 +509,14 @@ export abstract class Connection {
     clearTimeout(this.#deadline);
     const followers = this.#following();
     this.#followers = undefined;
-    for (const follower of followers) follower.closed(this);
+    for (const follower of followers) {
+      try {
+        follower.closed(this);
+      } catch (error) {
+        // One that fails keeps neither the others nor the index from learning of the end.
+        void this.context.environment.report(error, this.context);
+      }
+    }
     this.entry?.closed();
   }
 
