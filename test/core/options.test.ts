@@ -156,7 +156,7 @@ describe('an option at any level', () => {
     ['createApp: broker takes a broker', () => createApp({ controllers: [], broker: {} as never })],
     ['connect takes Express middleware (req, res, next), not undefined', () => connect(undefined as never)],
     [
-      'connect(failed): error middleware (err, req, res, next) is not run',
+      'connect(failed): error middleware (err, req, res, next) is never called',
       () => connect(function failed(_err: never, _req: unknown, _res: never, _next: never) {} as never),
     ],
   ];
