@@ -112,7 +112,7 @@ export const Body = param<[form?: Form | typeof Buffer | typeof Uint8Array | typ
  */
 export const Socket = param<[form?: Form | typeof Buffer | typeof Uint8Array]>(
   'Socket',
-  (ctx) => ctx.outlet,
+  (ctx) => ctx.connection,
   {
     kinds: ['websocket'],
     takes: 'socket',
@@ -144,7 +144,7 @@ export const Session = param('Session', (ctx) => {
 export type Session<T extends object = RegisteredSession & object> = SessionType<T>;
 
 /** The connection of the method: the event stream or the socket. */
-export const Connection = param('Connection', (ctx) => ctx.outlet, {
+export const Connection = param('Connection', (ctx) => ctx.connection, {
   kinds: ['sse', 'websocket'],
   takes: 'connection',
 });

@@ -154,7 +154,7 @@ describe('a revocation', () => {
     @Controller()
     class Feed {
       @Everywhere('/feed') feed(@Ctx() ctx: Context, @Signal() signal: AbortSignal) {
-        return endless((ctx.outlet as Connection | undefined)?.id ?? '', signal);
+        return endless((ctx.connection as Connection | undefined)?.id ?? '', signal);
       }
     }
 

@@ -70,7 +70,7 @@ class Doors {
   silent() {}
   @WebSocket('/socket', { protocols: ['chat'] })
   socket(@Body() body: unknown, @Ctx() ctx: Context) {
-    if (body === 'close') return (ctx.outlet as Socket).close(4001, 'as you wish');
+    if (body === 'close') return (ctx.connection as Socket).close(4001, 'as you wish');
     return { body };
   }
   @WebSocket('/bytes')

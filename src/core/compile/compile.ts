@@ -1,8 +1,10 @@
 import { ConfigurationError } from '../base/errors.js';
+import { isThenable } from '../base/promises.js';
+import { NOTHING } from '../exchange/outcome.js';
 import type { Class } from '../injection/injection.js';
-import { concludeHttp, httpStep, type Call } from '../kinds/http.js';
+import { httpStep, type Call } from '../kinds/http.js';
 import type { Calls } from '../kinds/rpc.js';
-import { concludeSse, sseStep } from '../kinds/sse.js';
+import { sseStep } from '../kinds/sse.js';
 import { messageReaders, SocketRoute, type SocketMethod } from '../kinds/websocket.js';
 import { readAll } from '../parameters/invoke.js';
 import { bindParameters, type BoundParameter } from '../parameters/readers.js';
@@ -128,7 +130,6 @@ function compileRoute(
       needScope(resolved) || (kind === 'http' && controller.isScoped),
       compose(resolved, step),
     ),
-    conclude: kind === 'sse' ? concludeSse : concludeHttp,
     middleware: [...metadata.middleware, ...method.middleware],
     resolved,
     scoped: controller.provider.scoped,
@@ -144,8 +145,8 @@ function compileRoute(
 function admission({ compilation }: Controller, { parameters }: MethodMetadata): Step {
   const readers = channelReaders(parameters, compilation);
   return (ctx) => {
-    ctx.reached = true;
-    return readAll(readers, ctx, undefined);
+    const values = readAll(readers, ctx, undefined);
+    return isThenable(values) ? values.then(() => NOTHING) : NOTHING;
   };
 }
 

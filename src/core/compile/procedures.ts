@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../base/errors.js';
 import { isThenable } from '../base/promises.js';
+import { answered } from '../exchange/outcome.js';
 import type { CallContext } from '../kinds/call-context.js';
 import { Calls, type Procedure } from '../kinds/rpc.js';
 import { bindParameters } from '../parameters/readers.js';
@@ -38,11 +39,7 @@ function chainOf(controller: Controller, name: string, method: MethodMetadata): 
   const step: Step = (ctx) => {
     (ctx as CallContext).enter();
     const value = run(ctx, (ctx as CallContext).message);
-    const keep = (result: unknown): void => {
-      ctx.reached = true;
-      ctx.answer = result;
-    };
-    return isThenable(value) ? Promise.resolve(value).then(keep) : keep(value);
+    return isThenable(value) ? Promise.resolve(value).then(answered) : answered(value);
   };
   return endingScope(needScope(resolved) || controller.isScoped, compose(resolved, step));
 }

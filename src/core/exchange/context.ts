@@ -7,6 +7,7 @@ import type { Attributes } from '../base/attributes.js';
 import { Subscribable, timeOf, type OpenConnection } from './open-connection.js';
 import { runAll } from '../base/promises.js';
 import type { Environment } from './environment.js';
+import { answered, type Answered } from './outcome.js';
 import { readQuery, type Query } from '../node/query.js';
 import { replaceFacts } from '../node/request.js';
 import type { RegisteredUser } from '../base/registered-types.js';
@@ -20,24 +21,16 @@ export type Kind = 'http' | 'sse' | 'websocket';
 
 /** The exchange: one request and the head of its one response, the same for HTTP, event streams and WebSockets. */
 export class Context {
-  /** Set where the answer has been decided: by `send`, or by what the method returned. */
-  /** @internal */ answer: unknown = undefined;
-  /** @internal */ answered = false;
-  /** Whether the middleware let the exchange through to its method. */
-  /** @internal */ reached = false;
-  /** @internal The middleware that returned without a call of `next()`. */ stoppedBy: string | undefined =
-    undefined;
-  /** @internal */ outlet: OpenConnection | undefined = undefined;
+  /** @internal What `send()` has been given before there is a connection. */
+  answer: Answered | undefined = undefined;
+  /** @internal What takes the values of `send()` instead of the response. */
+  connection: OpenConnection | undefined = undefined;
   /** @internal */ explicitStatus = 0;
   /** @internal */ deadline: Date | undefined = undefined;
   /** The last revocation before it began, until it has opened: those that follow are meant for it, too. */
   /** @internal */ since: object | undefined;
-  /** What a socket's method has read before the head. */
-  /** @internal */ head: unknown[] | undefined = undefined;
-  /** The middleware of the route alone, to run it again for a connection. */
-  /** @internal */ guard: ((ctx: Context) => unknown) | undefined = undefined;
-  /** Runs what comes later in the asynchronous context that the middleware has made. */
-  /** @internal */ bound: AsyncResource | undefined = undefined;
+  /** @internal What comes after the head runs in the asynchronous context that the middleware has made. */
+  asyncContext: AsyncResource | undefined = undefined;
   /** The scope of the exchange's middleware, where any of it is scoped. */
   /** @internal */ scope: object | undefined = undefined;
 
@@ -243,16 +236,15 @@ export class Context {
    * Error for a `Response` once a stream has begun, TypeError for one on a socket
    */
   send(value: unknown): boolean {
-    if (this.outlet !== undefined) {
-      if (!(value instanceof Subscribable)) return this.outlet.take(value);
-      value.subscribe(this.outlet);
+    if (this.connection !== undefined) {
+      if (!(value instanceof Subscribable)) return this.connection.take(value);
+      value.subscribe(this.connection);
       return true;
     }
-    if (this.answered || this.headSent) {
+    if (this.answer !== undefined || this.headSent) {
       throw new Error(`${this.method} ${this.path} has been answered already: send() takes one body`);
     }
-    this.answered = true;
-    this.answer = value instanceof Readable ? attachStream(this, value) : value;
+    this.answer = answered(value instanceof Readable ? attachStream(this, value) : value);
     return true;
   }
 
@@ -284,13 +276,13 @@ export class Context {
   expires(date: Date): void {
     timeOf(date);
     this.deadline = date;
-    this.outlet?.expires(date);
+    this.connection?.expires(date);
   }
 
   /** @internal Keeps the asynchronous context of the middleware for what runs after the head. */
-  bind(): void {
-    // Nobody is told of its end, so it need not be watched for being collected. A snapshot would weigh twenty times as much.
-    this.bound = new AsyncResource('coequal.exchange', { requireManualDestroy: true });
+  keepAsyncContext(): void {
+    // No hook needs to see its end, so it need not be watched for being collected. A snapshot takes twenty times the memory.
+    this.asyncContext = new AsyncResource('coequal.exchange', { requireManualDestroy: true });
   }
 
   /** @internal Whether the exchange is over: its answer is out, or nobody is left to take it. */

@@ -26,12 +26,12 @@ export const connectionClosed = channel('coequal:connection.close');
 export const valuePublished = channel('coequal:publish');
 
 /** Does a piece of work, and tells those who listen of its beginning and its end. */
-export function traced(
+export function traced<T>(
   tracing: TracingChannel<Traced, Traced>,
   ctx: Context,
   name: string,
-  work: () => unknown,
-): unknown {
+  work: () => T | PromiseLike<T>,
+): T | PromiseLike<T> {
   if (!tracing.hasSubscribers) return work();
   const told: Traced = { ctx, name, later: false };
   const failed = (error: unknown): never => {

@@ -2,6 +2,7 @@ import type { Middleware } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
 import { ConfigurationError, Disconnected, HttpError } from '../base/errors.js';
 import { describe } from '../base/option-checks.js';
+import { answered } from '../exchange/outcome.js';
 import { known } from '../exchange/shown-error.js';
 import { CallResponse } from './call-response.js';
 import { reportLate } from './end-response.js';
@@ -57,8 +58,7 @@ function pass(
       if (!(response instanceof CallResponse)) return resolve();
       try {
         // `ctx.send()` would send a message on the socket.
-        ctx.answer = response.result();
-        ctx.answered = true;
+        ctx.answer = answered(response.result());
         resolve();
       } catch (error) {
         reject(error);

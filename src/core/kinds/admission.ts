@@ -18,7 +18,7 @@ export function admit(ctx: Context, open: (admission: Admission) => void): void 
       if (ctx.ended || ctx.headSent) {
         admission.withdraw();
         // A stream may be on channels already: it is never to open, and leaves them.
-        return ctx.outlet?.abandon();
+        return ctx.connection?.abandon();
       }
       ctx.environment.connections.mustBeOpen();
       ctx.environment.connections.mustNotBeRevoked(ctx);
@@ -49,7 +49,7 @@ export function admitStream(ctx: Context): void {
   const refuse = (): never => {
     throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() takes one body`);
   };
-  ctx.outlet = {
+  ctx.connection = {
     send: refuse,
     take: refuse,
     expires: (date) => stream.expires(date),

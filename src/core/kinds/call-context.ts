@@ -2,6 +2,7 @@ import type { Session } from '../exchange/session.js';
 import { layered, type Attributes } from '../base/attributes.js';
 import { CallResponse } from '../express/call-response.js';
 import { Context } from '../exchange/context.js';
+import { answered } from '../exchange/outcome.js';
 import { Subscribable } from '../exchange/open-connection.js';
 import type { RegisteredUser } from '../base/registered-types.js';
 
@@ -12,7 +13,7 @@ import type { RegisteredUser } from '../base/registered-types.js';
 export class CallContext extends Context {
   // Whoever makes the call ends it.
   protected override watched = true;
-  readonly #connection: Context;
+  readonly #exchange: Context;
   #user: { readonly value: RegisteredUser | undefined } | undefined = undefined;
   #session: { readonly value: unknown } | undefined = undefined;
   #attributes: Attributes | undefined = undefined;
@@ -27,15 +28,14 @@ export class CallContext extends Context {
   ) {
     const { kind, path, params, request, response, environment, search } = connection;
     super(kind, path, params, request, response, environment, search);
-    this.#connection = connection;
-    this.outlet = connection.outlet;
+    this.#exchange = connection;
+    this.connection = connection.connection;
     // The connection is known already, and a call may last as long as it does.
     this.since = undefined;
-    this.head = connection.head;
   }
 
   override get user(): RegisteredUser | undefined {
-    return this.#user === undefined ? this.#connection.user : this.#user.value;
+    return this.#user === undefined ? this.#exchange.user : this.#user.value;
   }
 
   override set user(value: RegisteredUser | undefined) {
@@ -43,7 +43,7 @@ export class CallContext extends Context {
   }
 
   override get session(): Session {
-    return this.#session === undefined ? this.#connection.session : (this.#session.value as Session);
+    return this.#session === undefined ? this.#exchange.session : (this.#session.value as Session);
   }
 
   override set session(value: unknown) {
@@ -51,7 +51,7 @@ export class CallContext extends Context {
   }
 
   override get attributes(): Attributes {
-    return (this.#attributes ??= layered(this.#connection.attributes));
+    return (this.#attributes ??= layered(this.#exchange.attributes));
   }
 
   /** The call's own: fields go nowhere, and what is sent by it is the answer of the middleware. */
@@ -64,7 +64,7 @@ export class CallContext extends Context {
     if (this.#abort !== undefined) return this.#abort.signal;
     const own = (this.#abort = new AbortController());
     const abort = (): void => own.abort();
-    const { signal } = this.#connection;
+    const { signal } = this.#exchange;
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
     this.defer(() => {
@@ -77,18 +77,17 @@ export class CallContext extends Context {
   /** @internal The middleware has let the call through: what it has sent until then is a message, as before a head. */
   enter(): void {
     this.#entered = true;
-    const { answer, answered } = this;
-    this.answered = false;
+    const { answer } = this;
     this.answer = undefined;
-    if (answered) super.send(answer);
+    if (answer !== undefined) super.send(answer.value);
   }
 
   /** Until the method is called, what is sent answers the call; from then on it is a message. */
   override send(value: unknown): boolean {
     if (this.#entered || value instanceof Subscribable) return super.send(value);
-    if (this.answered) throw new Error('the call has been answered already: send() takes one result');
-    this.answered = true;
-    this.answer = value;
+    if (this.answer !== undefined)
+      throw new Error('the call has been answered already: send() takes one result');
+    this.answer = answered(value);
     return true;
   }
 }

@@ -141,7 +141,7 @@ function stream(ctx: Context, values: AsyncIterator<unknown>, type: string | und
   response.statusCode = status;
   const write = writerOf(ctx);
   const take = (): Promise<void> => pump(values, write, ctx.signal);
-  const work = ctx.bound === undefined ? take() : ctx.bound.runInAsyncScope(take);
+  const work = ctx.asyncContext === undefined ? take() : ctx.asyncContext.runInAsyncScope(take);
   const done = work.then(
     () => response.end(),
     (error: unknown) => failStream(ctx, error),
@@ -216,7 +216,7 @@ function forward(ctx: Context, answer: ForeignResponse): void {
 
 /** Lets go of what was to be sent and is not: the source of a forwarded body would wait for its reader. */
 export function discard(ctx: Context): void {
-  const { answer } = ctx;
+  const answer = ctx.answer?.value;
   if (typeof answer !== 'object' || answer === null || isPlain(answer) || !isResponse(answer)) return;
   const { body: content } = answer;
   if (isNodeStream(content)) content.destroy();

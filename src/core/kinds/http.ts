@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { Channel } from '../../live/broadcast/channel.js';
 import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
+import { NOTHING, type Outcome } from '../exchange/outcome.js';
 import { Disconnected, HttpError } from '../base/errors.js';
 import { valuesOf } from './forwarded.js';
 import { respond, respondError } from './http-body.js';
@@ -16,7 +17,6 @@ export function httpStep(call: Call, status: number | undefined): Step {
   return (ctx) => {
     // As in the other kinds: what nobody waits for is not begun.
     if (ctx.ended) throw new Disconnected();
-    ctx.reached = true;
     const value = call(ctx);
     return isThenable(value)
       ? Promise.resolve(value).then((later) => decide(ctx, later, status))
@@ -24,43 +24,41 @@ export function httpStep(call: Call, status: number | undefined): Step {
   };
 }
 
-/** Sends the answer that was decided. */
-export function concludeHttp(ctx: Context): void | Promise<void> {
-  if (ctx.answered && ctx.answer instanceof Channel)
-    return ctx.answer.newest(ctx.environment.limits.buffered).then((kept) => respond(ctx, kept));
-  if (ctx.answered) respond(ctx, ctx.answer);
-  else if (ctx.reached) respond(ctx, undefined);
-  else concludeRefusal(ctx);
-}
-
-/** Answers an exchange that middleware kept from its method: by what it sent, or by the status that it set. */
-export function concludeRefusal(ctx: Context): void {
-  const { response, explicitStatus } = ctx;
-  if (response.headersSent || response.writableEnded) return;
-  if (ctx.answered) respond(ctx, ctx.answer);
-  else if (explicitStatus >= 400) respondError(ctx, new HttpError(explicitStatus));
-  else if (explicitStatus !== 0) respond(ctx, undefined);
-  else {
-    const name = ctx.stoppedBy ?? 'the middleware';
-    throw new Error(
-      `${name} neither called next() nor answered ${ctx.method} ${ctx.path}: return next(), send an answer, or throw an HttpError`,
-    );
-  }
+/** Sends the response: what the exchange has sent, or what its method returned. */
+export function sendResponse(ctx: Context, outcome: Outcome): void | Promise<void> {
+  const { response, answer, explicitStatus } = ctx;
+  if (answer?.value instanceof Channel)
+    return answer.value.newest(ctx.environment.limits.buffered).then((kept) => respond(ctx, kept));
+  if (answer !== undefined || outcome.type !== 'refused') return respond(ctx, answer?.value);
+  // The middleware may have written the response itself, or have set no more than a status.
+  if (response.headersSent || response.writableEnded) return undefined;
+  if (explicitStatus >= 400) return respondError(ctx, new HttpError(explicitStatus));
+  if (explicitStatus !== 0) return respond(ctx, undefined);
+  throw new Error(
+    `${outcome.why} ${ctx.method} ${ctx.path}: return next(), send an answer, or throw an HttpError`,
+  );
 }
 
 /** Makes what a method returned the answer. What it sent by hand already stays. */
-function decide(ctx: Context, value: unknown, status: number | undefined): unknown {
+function decide(ctx: Context, value: unknown, status: number | undefined): Outcome | Promise<Outcome> {
   if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
-  if (value === undefined) return undefined;
+  if (value === undefined) return NOTHING;
   // A request of a channel is a request of what it has kept.
   if (value instanceof Channel)
-    return value.newest(ctx.environment.limits.buffered).then((kept) => ctx.send(kept));
+    return value.newest(ctx.environment.limits.buffered).then((kept) => sent(ctx, kept));
   // Its values are taken after the head, and still in the asynchronous context that the middleware has made.
   if (isSource(value)) {
-    ctx.bind();
-    // Nobody reads it any more, and it may hold something since it was made.
-    if (ctx.ended && !(value instanceof Readable)) return valuesOf(value).return?.();
+    ctx.keepAsyncContext();
+    // The client has left. The source may hold something since it was made.
+    if (ctx.ended && !(value instanceof Readable)) {
+      const ending = valuesOf(value).return?.();
+      return ending === undefined ? NOTHING : ending.then(() => NOTHING);
+    }
   }
+  return sent(ctx, value);
+}
+
+function sent(ctx: Context, value: unknown): Outcome {
   ctx.send(value);
-  return undefined;
+  return NOTHING;
 }

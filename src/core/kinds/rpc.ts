@@ -7,6 +7,7 @@ import type { Socket } from '../../live/messages/socket.js';
 import type { Step } from '../routing/middleware.js';
 import { CallContext } from './call-context.js';
 import type { Context } from '../exchange/context.js';
+import type { Outcome } from '../exchange/outcome.js';
 import { InvalidInput } from '../input/convert.js';
 import { HttpError, safeInstanceof, problem } from '../base/errors.js';
 import { isResponse } from './forwarded.js';
@@ -120,11 +121,10 @@ export class Calls {
       return reply(refusal(socket, id ?? null, METHOD_NOT_FOUND, message, new HttpError(404)));
     }
     const ctx = new CallContext(socket.context, params);
-    const succeed = (): Answer | undefined | Promise<Answer | undefined> => {
+    const succeed = (outcome: Outcome): Answer | undefined | Promise<Answer | undefined> => {
       let result: unknown;
       try {
-        if (!ctx.reached) admitAnswer(ctx, procedure);
-        result = resultOf(ctx, socket, procedure);
+        result = resultOf(ctx, socket, procedure, valueOf(ctx, outcome, procedure));
       } catch (error) {
         return fail(error);
       }
@@ -137,11 +137,11 @@ export class Calls {
       return isThenable(answer) ? (answer as Promise<Answer>).then(reply) : reply(answer as Answer);
     };
     try {
-      const result = callTracing.hasSubscribers
+      const outcome = callTracing.hasSubscribers
         ? traced(callTracing, ctx, procedure.name, () => procedure.chain(ctx))
         : procedure.chain(ctx);
-      if (!isThenable(result)) return succeed();
-      const answer = Promise.resolve(result).then(succeed, fail);
+      if (!isThenable(outcome)) return succeed(outcome);
+      const answer = Promise.resolve(outcome as Promise<Outcome>).then(succeed, fail);
       return procedure.concurrent && !inBatch ? this.#overlap(socket, answer) : answer;
     } catch (error) {
       return fail(error);
@@ -200,18 +200,20 @@ function internalError(ctx: Context, id: Id): Answer {
 }
 
 /**
- * What middleware that did not let a call through has answered, by itself or as Express middleware does.
- * @throws HttpError for a refusal; Error where it has said nothing
+ * What a method has returned, or what middleware has sent instead, by itself or as Express middleware does.
+ * @throws HttpError for a refusal; Error if the middleware has sent nothing
  */
-function admitAnswer(ctx: CallContext, { name }: Procedure): void {
-  if (!ctx.answered && ctx.response.writableEnded) {
-    ctx.answer = ctx.response.result();
-    return;
-  }
-  const { explicitStatus, answered } = ctx;
-  if (explicitStatus >= 300) throw errorOf(explicitStatus, ctx.answer);
-  if (explicitStatus === 0 && !answered)
-    throw new Error(`the middleware of ${name} neither called next() nor answered`);
+function valueOf(
+  { answer, explicitStatus, response }: CallContext,
+  outcome: Outcome,
+  { name }: Procedure,
+): unknown {
+  if (outcome.type === 'answered') return outcome.value;
+  if (answer === undefined && response.writableEnded) return response.result();
+  if (explicitStatus >= 300) throw errorOf(explicitStatus, answer?.value);
+  if (explicitStatus === 0 && answer === undefined && outcome.type === 'refused')
+    throw new Error(`${outcome.why} ${name}`);
+  return answer?.value;
 }
 
 /** The error that middleware has sent: a text is its detail, and an object adds its members to the problem. */
@@ -227,8 +229,7 @@ function errorOf(status: number, sent: unknown): HttpError {
  * method on a socket.
  * @throws Error for what is not one value with a JSON form
  */
-function resultOf(ctx: Context, socket: Socket, { name }: Procedure): unknown {
-  const { answer } = ctx;
+function resultOf(ctx: Context, socket: Socket, { name }: Procedure, answer: unknown): unknown {
   if (typeof answer === 'function' || typeof answer === 'symbol')
     throw new TypeError(`${name} has returned a ${typeof answer}, which has no JSON form`);
   if (typeof answer !== 'object' || answer === null) return answer ?? null;

@@ -11,8 +11,6 @@ interface Reader {
 export class SourceQueue {
   #waiting: AsyncIterator<unknown>[] = [];
   #running = false;
-  /** When the first value of the first source is known, or it was waited for long enough. */
-  begun: Promise<void> | undefined = undefined;
 
   constructor(
     private readonly ctx: Context,

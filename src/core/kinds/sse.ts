@@ -1,73 +1,172 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Channel } from '../../live/broadcast/channel.js';
 import { EventStream, hasFinished } from '../../live/connections/event-stream.js';
 import { admit } from './admission.js';
+import type { Admission } from '../../live/connections/connections.js';
 import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
+import { answered, NOTHING, OPENED, type Outcome } from '../exchange/outcome.js';
 import { Disconnected, isAbort } from '../base/errors.js';
-import { concludeRefusal, type Call } from './http.js';
+import { sendResponse, type Call } from './http.js';
 import { isResponse, valuesOf } from './forwarded.js';
-import { isCut, respond } from './http-body.js';
+import { isCut } from './http-body.js';
 import { isSource, SourceQueue } from './source-queue.js';
 import { isThenable } from '../base/promises.js';
 
 /** Milliseconds for which a stream's head waits for the first event: a failure before it is still an answer. */
 const FIRST_EVENT = 250;
 
-/** The innermost of an event stream: the method runs before the head, so that what it throws is an answer. */
+/** The innermost step of an event stream: the method runs before the head, so that what it throws is a response. */
 export function sseStep(call: Call, status: number | undefined, guard: Step): Step {
   return (ctx) => {
     if (ctx.ended) throw new Disconnected();
-    ctx.reached = true;
-    // It has had all there is: an EventSource takes a 204 for the end (HTML standard, section 9.2.3).
+    // An EventSource takes a 204 for the end (HTML standard, section 9.2.3).
     if (hasFinished(ctx)) {
       ctx.status = 204;
-      return undefined;
+      return NOTHING;
     }
-    ctx.guard = guard;
     if (status !== undefined && ctx.explicitStatus === 0) ctx.explicitStatus = status;
-    const stream = new EventStream(ctx);
-    ctx.outlet = stream;
-    stream.taker = (value) => take(ctx, stream, value);
-    if (ctx.answered) {
-      const { answer } = ctx;
-      ctx.answer = undefined;
-      ctx.send(answer);
-    }
+    const stream = new MethodStream(ctx, guard);
+    ctx.connection = stream;
+    const { answer } = ctx;
+    ctx.answer = undefined;
+    if (answer !== undefined) ctx.send(answer.value);
     const value = call(ctx);
     return isThenable(value)
-      ? Promise.resolve(value).then((later) => begin(ctx, stream, later))
-      : begin(ctx, stream, value);
+      ? Promise.resolve(value).then((later) => stream.begin(later))
+      : stream.begin(value);
   };
 }
 
-/** Sends the head, and lets the events flow. */
-export function concludeSse(ctx: Context): void | Promise<void> {
-  const stream = ctx.outlet;
-  if (!(stream instanceof EventStream)) return concludeRefusal(ctx);
-  if (ctx.explicitStatus === 204 || ctx.explicitStatus === 304) return respondInstead(ctx, stream, undefined);
-  stream.decided = true;
-  return admit(ctx, (admission) => {
-    stream.open();
-    ctx.environment.connections.add(stream, admission);
-    const { answer } = ctx;
-    if (answer instanceof SourceQueue && answer.idle)
-      ctx.bound?.runInAsyncScope(() => run(ctx, stream, answer));
-  });
+/** Sends the head of an event stream, and then its events; or a response, if nothing is to be streamed. */
+export function openStream(ctx: Context, outcome: Outcome): void | Promise<void> {
+  const stream = ctx.connection;
+  if (!(stream instanceof MethodStream)) return sendResponse(ctx, outcome);
+  if (ctx.explicitStatus !== 204 && ctx.explicitStatus !== 304) return admit(ctx, (one) => stream.start(one));
+  stream.replaceBy(undefined);
+  return sendResponse(ctx, NOTHING);
 }
 
-/** Answers by something else than a stream: nothing is open then, and what was to be sent is dropped. */
-function respondInstead(ctx: Context, stream: EventStream, value: unknown): void {
-  ctx.outlet = undefined;
-  stream.abandon();
-  ctx.answered = true;
-  ctx.answer = value;
-  // Outside of the chain its head is sent at once.
-  if (value === undefined) respond(ctx, undefined);
+/** `EventSource` sends the id as UTF-8 (HTML standard, section 9.2.4), but Node reads each byte as a character. */
+export function decodeLastEventId({ headers }: IncomingMessage): void {
+  const id = headers['last-event-id'];
+  if (typeof id !== 'string' || !/[\x80-\xff]/.test(id)) return;
+  const bytes = Buffer.from(id, 'latin1');
+  if (isUtf8(bytes)) headers['last-event-id'] = bytes.toString();
+}
+
+/** The event stream of a method. Until its head is sent, a response can replace it. */
+class MethodStream extends EventStream {
+  #sources: SourceQueue | undefined = undefined;
+  /** Settles when the first value of the first source is known, or was waited for long enough. */
+  #primed: Promise<void> | undefined = undefined;
+  #decided = false;
+
+  constructor(
+    context: Context,
+    private readonly middleware: Step,
+  ) {
+    super(context);
+  }
+
+  protected override get guard(): Step {
+    return this.middleware;
+  }
+
+  /** Takes what the method has returned. The outcome waits for the first value of a source. */
+  begin(value: unknown): Outcome | Promise<Outcome> {
+    if (value !== undefined) {
+      const { context } = this;
+      if (context.connection !== this) {
+        discardSource(value);
+        throw new Error(
+          `${context.method} ${context.path} has been answered already: send() has taken a Response`,
+        );
+      }
+      this.take(value);
+    }
+    return this.#primed === undefined ? OPENED : this.#primed.then(() => OPENED);
+  }
+
+  /** Handles a value that the method has returned or sent. False says that the reader is behind. */
+  override take(value: unknown): boolean {
+    if (typeof value !== 'object' || value === null) return this.send(value);
+    if (value instanceof Channel) {
+      value.subscribe(this);
+      return true;
+    }
+    if (isResponse(value)) {
+      const { method, path } = this.context;
+      if (this.#decided)
+        throw new Error(
+          `${method} ${path} has begun its event stream already: send or return a Response before that`,
+        );
+      this.replaceBy(value);
+      return true;
+    }
+    if (!isSource(value)) return this.send(value);
+    if (this.closed !== undefined) {
+      discardSource(value);
+      return false;
+    }
+    if (this.#sources === undefined) this.#prime(value);
+    else this.#sources.add(valuesOf(value));
+    if (this.context.headSent) this.#pump();
+    return !this.behind;
+  }
+
+  /** Responds with something else than a stream: what was to be sent on it is dropped. */
+  replaceBy(value: unknown): void {
+    const { context } = this;
+    context.connection = undefined;
+    this.abandon();
+    context.answer = answered(value);
+  }
+
+  /** Sends the head, and lets the events flow. */
+  start(admission: Admission): void {
+    const { asyncContext, environment } = this.context;
+    this.#decided = true;
+    this.open();
+    environment.connections.add(this, admission);
+    asyncContext?.runInAsyncScope(() => this.#pump());
+  }
+
+  /** Requests the first value of a source, so that a failure before the head is a response. */
+  #prime(value: object): void {
+    const { context } = this;
+    // The source goes on in the asynchronous context of the middleware.
+    context.keepAsyncContext();
+    const queue = new SourceQueue(context, this);
+    const source = new PrimedIterator(valuesOf(value));
+    queue.add(source);
+    this.#sources = queue;
+    this.#primed = source.settled();
+    // After the head nothing waits for it: the pump gets the error, too.
+    this.#primed.catch(() => undefined);
+    // If middleware fails after all, or the client leaves, no pump ends the sources.
+    context.defer(() => queue.cancel());
+  }
+
+  /** Sends the values of the sources at the reader's pace, and ends the stream with the last of them. */
+  #pump(): void {
+    if (this.#sources?.idle !== true) return;
+    void this.#sources.run().then(
+      () => this.complete(),
+      (error: unknown) => {
+        // A source that is aborted because the client has left has not failed.
+        const isAborted = this.closed !== undefined && (isAbort(error) || isCut(error));
+        if (!isAborted) void this.context.environment.report(error, this.context);
+        this.terminate();
+      },
+    );
+  }
 }
 
 /** A source whose first value has been asked for already. */
-class Begun implements AsyncIterator<unknown> {
+class PrimedIterator implements AsyncIterator<unknown> {
   #first: Promise<IteratorResult<unknown>> | undefined;
   #returned: Promise<IteratorResult<unknown>> | undefined = undefined;
 
@@ -107,74 +206,6 @@ class Begun implements AsyncIterator<unknown> {
   }
 }
 
-/** What the method has returned. A source is asked for its first value before the head. */
-function begin(ctx: Context, stream: EventStream, value: unknown): unknown {
-  if (value === undefined) return ctx.answer instanceof SourceQueue ? ctx.answer.begun : undefined;
-  if (ctx.outlet !== stream) {
-    discardSource(value);
-    throw new Error(`${ctx.method} ${ctx.path} has been answered already: send() has taken a Response`);
-  }
-  take(ctx, stream, value);
-  return ctx.answer instanceof SourceQueue ? ctx.answer.begun : undefined;
-}
-
-/** Does what the value says, returned or sent. False says that the reader is behind. */
-function take(ctx: Context, stream: EventStream, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return stream.send(value);
-  if (value instanceof Channel) {
-    value.subscribe(stream);
-    return true;
-  }
-  if (isResponse(value)) {
-    if (stream.decided) {
-      throw new Error(
-        `${ctx.method} ${ctx.path} has begun its event stream already: send or return a Response before that`,
-      );
-    }
-    respondInstead(ctx, stream, value);
-    return true;
-  }
-  if (!isSource(value)) return stream.send(value);
-  if (stream.closed !== undefined) {
-    discardSource(value);
-    return false;
-  }
-  const known = ctx.answer instanceof SourceQueue ? ctx.answer : undefined;
-  const queue = known ?? beginSource(ctx, stream, value);
-  if (known !== undefined) known.add(valuesOf(value));
-  ctx.answer = queue;
-  if (ctx.headSent && queue.idle) run(ctx, stream, queue);
-  return !stream.behind;
-}
-
-/** Asks a source for its first value: a failure before the head is still an answer. */
-function beginSource(ctx: Context, stream: EventStream, value: object): SourceQueue {
-  // What the source does later, it does in the asynchronous context of the middleware.
-  ctx.bind();
-  const queue = new SourceQueue(ctx, stream);
-  const source = new Begun(valuesOf(value));
-  queue.add(source);
-  queue.begun = source.settled();
-  // Once the head is out nobody waits for it: the pump is told, too.
-  queue.begun.catch(() => undefined);
-  // Where middleware fails after all, or the client leaves, nobody pumps: the sources are told all the same.
-  ctx.defer(() => queue.cancel());
-  return queue;
-}
-
 function discardSource(value: unknown): void {
-  if (isSource(value)) new Begun(valuesOf(value)).cancel();
-}
-
-/** Pumps at the reader's pace; the stream ends with the last of its sources. */
-function run(ctx: Context, stream: EventStream, sources: SourceQueue): void {
-  void sources.run().then(
-    () => stream.complete(),
-    (error: unknown) => {
-      // A source that was aborted because the client has left did as it was told.
-      const told = stream.closed !== undefined && (isAbort(error) || isCut(error));
-      if (!told) void ctx.environment.report(error, ctx);
-      stream.terminate();
-    },
-  );
+  if (isSource(value)) new PrimedIterator(valuesOf(value)).cancel();
 }

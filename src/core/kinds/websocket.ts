@@ -9,6 +9,7 @@ import type { Conversation } from '../../live/messages/incoming.js';
 import { Socket } from '../../live/messages/socket.js';
 import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
+import { OPENED, type Opened, type Outcome } from '../exchange/outcome.js';
 import { readAll } from '../parameters/invoke.js';
 import { parseJson } from '../input/json.js';
 import type { Reader, WebSocketOptions } from '../routing/metadata.js';
@@ -61,7 +62,8 @@ export class SocketRoute implements Conversation<Socket> {
   readonly #text: boolean;
   readonly #bytes: boolean;
   readonly #convert: BoundParameter['message'];
-  readonly #head: readonly Reader[];
+  /** Readers of the parameters that are known before the head; none if no parameter is. */
+  readonly #early: readonly Reader[];
   /** The message that was looked at last, and the calls that it holds. */
   #seen: { message: RawMessage; value: unknown } | undefined = undefined;
 
@@ -80,7 +82,7 @@ export class SocketRoute implements Conversation<Socket> {
     this.#bytes = isBytes(type);
     this.#convert = parameters.find(({ message }) => message !== undefined)?.message;
     const early = ({ from }: BoundParameter): boolean => from === 'head' || from === 'call';
-    this.#head = parameters.some(early) ? parameters.map((one) => (early(one) ? one.read : nothing)) : [];
+    this.#early = parameters.some(early) ? parameters.map((one) => (early(one) ? one.read : nothing)) : [];
   }
 
   /** The innermost of the route: reads what is known before the head, so that bad input is refused by an answer. */
@@ -89,36 +91,35 @@ export class SocketRoute implements Conversation<Socket> {
     return checking === undefined ? this.#read(ctx) : checking.then(() => this.#read(ctx));
   };
 
-  #read(ctx: Context): void | Promise<void> {
-    const values = readAll(this.#head, ctx, undefined);
-    const keep = (head: unknown): void => {
-      ctx.reached = true;
-      if (this.#head.length > 0) ctx.head = head as unknown[];
-      ctx.guard = this.method.guard;
-      // Without middleware there is nobody who could have made an asynchronous context.
-      if (this.method.guarded) ctx.bind();
+  #read(ctx: Context): Outcome | Promise<Outcome> {
+    const values = readAll(this.#early, ctx, undefined);
+    const open = (read: readonly unknown[]): Outcome => {
+      // Only middleware can have made an asynchronous context.
+      if (this.method.guarded) ctx.keepAsyncContext();
+      return read.length === 0 ? OPENED : { type: 'opened', values: read };
     };
-    return isThenable(values) ? values.then(keep) : keep(values);
+    return isThenable(values) ? values.then((read) => open(read as unknown[])) : open(values);
   }
 
   /** The 101 is out: the connection is there, and the method runs. */
-  open(ctx: Context, peer: Peer, stream: Duplex): Socket {
+  open(ctx: Context, { values }: Opened, peer: Peer, stream: Duplex): Socket {
+    if (values.length > 0) earlyValues.set(ctx, values);
     const format = peer.protocol === EVENTS_PROTOCOL ? eventObjects : this.format;
     const socket = new Socket(ctx, peer, stream, format, this);
-    ctx.outlet = socket;
+    ctx.connection = socket;
     return socket;
   }
 
   /** Runs the method, once the socket is known to all who list it. */
   start(ctx: Context, socket: Socket): void {
-    if (ctx.bound === undefined) this.#start(ctx, socket);
-    else ctx.bound.runInAsyncScope(() => this.#start(ctx, socket));
+    if (ctx.asyncContext === undefined) this.#start(ctx, socket);
+    else ctx.asyncContext.runInAsyncScope(() => this.#start(ctx, socket));
   }
 
   #start(ctx: Context, socket: Socket): void {
     socket.open();
     try {
-      if (ctx.answered) this.take(socket, ctx.answer);
+      if (ctx.answer !== undefined) this.take(socket, ctx.answer.value);
     } catch (error) {
       // The opening has failed, and the method is not run.
       return this.#fail(socket, error);
@@ -144,6 +145,10 @@ export class SocketRoute implements Conversation<Socket> {
     }
   }
 
+  get guard(): Step {
+    return this.method.guard;
+  }
+
   isCall(message: RawMessage): boolean {
     if (!this.#takesSocket || this.method.calls === undefined) return false;
     return this.#parsed(message) !== undefined;
@@ -165,8 +170,8 @@ export class SocketRoute implements Conversation<Socket> {
 
   receive(socket: Socket, message: RawMessage): unknown {
     const { context } = socket;
-    if (context.bound === undefined) return this.#receive(socket, message);
-    return context.bound.runInAsyncScope(() => this.#receive(socket, message));
+    if (context.asyncContext === undefined) return this.#receive(socket, message);
+    return context.asyncContext.runInAsyncScope(() => this.#receive(socket, message));
   }
 
   #receive(socket: Socket, message: RawMessage): unknown {
@@ -327,11 +332,14 @@ function nothing(): undefined {
   return undefined;
 }
 
-/** Reads of a message what is read anew for it, and takes the rest from the head. */
+/** What the parameters of each open socket have read before the head. */
+const earlyValues = new WeakMap<Context, readonly unknown[]>();
+
+/** Readers for one message or one connection: what was read before the head is not read again. */
 export function messageReaders(parameters: readonly BoundParameter[], perMessage: boolean): Reader[] {
   return parameters.map(({ from, read }, index): Reader => {
     if (from === 'outlet') return read;
     if (from === 'body' || (from === 'call' && perMessage)) return read;
-    return (ctx) => ctx.head?.[index];
+    return (ctx) => earlyValues.get(ctx)?.[index];
   });
 }

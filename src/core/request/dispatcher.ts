@@ -1,19 +1,19 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { canonicalPath, spellCanonically } from '../routing/canonical-path.js';
 import type { CompiledRoute } from '../compile/compile.js';
 import { Context } from '../exchange/context.js';
 import type { Environment } from '../exchange/environment.js';
+import type { Opened, Outcome } from '../exchange/outcome.js';
 import { Disconnected, HttpError, safeInstanceof, isAbort, LimitReached } from '../base/errors.js';
 import { goingDown, nowhere, probe, upgradeRequired } from './fallback.js';
-import { concludeHttp } from '../kinds/http.js';
 import { InFlight } from './in-flight.js';
 import type { ResolvedMiddleware } from '../routing/middleware.js';
 import { prefersStream, varies, varying } from './negotiation.js';
 import { normalOrigin } from '../routing/origins.js';
 import { Pipeline } from '../node/pipeline.js';
 import { discard, respondError } from '../kinds/http-body.js';
+import { kinds, type KindRules } from '../kinds/kinds.js';
 import { NO_PARAMS, Router, type Match, type Route } from '../routing/router.js';
 import { checkRequest } from './request-checks.js';
 import { isThenable } from '../base/promises.js';
@@ -72,7 +72,7 @@ export class Dispatcher {
         route: this.#isProbe(path) ? this.#probe : this.#nowhere,
         params: NO_PARAMS,
       };
-      if (route.kind === 'sse') decodeLastEventId(request);
+      kinds[route.kind].prepare?.(request);
       const ctx = new Context(route.kind, path, params, request, response, this.environment, search);
       this.#run(ctx, route, this.inFlight);
     } catch (error) {
@@ -93,8 +93,8 @@ export class Dispatcher {
     return match && { match, path, search };
   }
 
-  /** Runs the middleware of an upgrade; `accept` goes on when it has let the exchange through. */
-  upgrade(ctx: Context, route: Route, accept: (ctx: Context) => void | Promise<void>): void {
+  /** Runs the chain of an upgrade; `accept` sends the 101 if the socket may open. */
+  upgrade(ctx: Context, route: Route, accept: (opened: Opened) => void | Promise<void>): void {
     if (this.#draining) return this.refuse(ctx, goingDown());
     if (this.handshakes.size >= this.environment.limits.handshakes) {
       return this.refuse(
@@ -105,8 +105,9 @@ export class Dispatcher {
         }),
       );
     }
-    this.#run(ctx, route, this.handshakes, (exchange) =>
-      exchange.reached ? accept(exchange) : concludeHttp(exchange),
+    const { sendHead } = kinds.websocket;
+    this.#run(ctx, route, this.handshakes, (exchange, outcome) =>
+      outcome.type === 'opened' ? accept(outcome) : sendHead(exchange, outcome),
     );
   }
 
@@ -115,47 +116,40 @@ export class Dispatcher {
     this.#fail(ctx, error);
   }
 
-  #run(ctx: Context, route: Route, running: InFlight, conclude = route.conclude): void {
-    let result: unknown;
+  /** Runs the chain of a route, and sends the head by its outcome. */
+  #run(ctx: Context, route: Route, running: InFlight, sendHead = kinds[route.kind].sendHead): void {
     try {
-      result = exchangeTracing.hasSubscribers
+      const outcome = exchangeTracing.hasSubscribers
         ? traced(exchangeTracing, ctx, route.name, () => route.chain(ctx))
         : route.chain(ctx);
-      if (!isThenable(result)) return this.#conclude(ctx, conclude);
-    } catch (error) {
-      return this.#fail(ctx, error);
-    }
-    running.add(ctx);
-    result.then(
-      () => {
-        running.delete(ctx);
-        this.#conclude(ctx, conclude);
-      },
-      (error: unknown) => {
-        running.delete(ctx);
-        this.#fail(ctx, error);
-      },
-    );
-  }
-
-  /** Sends what was decided; an exchange whose client has left, or that was answered for taking too long, is given up. */
-  #conclude(ctx: Context, conclude: Route['conclude']): void {
-    try {
-      if (ctx.outlet !== undefined && (ctx.ended || ctx.headSent)) return ctx.outlet.abandon();
-      if (ctx.ended) return discard(ctx);
-      const opening = conclude(ctx);
-      if (opening !== undefined) this.#open(ctx, opening);
+      if (!isThenable(outcome)) return this.#sendHead(ctx, outcome, running, sendHead);
+      this.#wait(ctx, running, outcome, (later) => this.#sendHead(ctx, later, running, sendHead));
     } catch (error) {
       this.#fail(ctx, error);
     }
   }
 
-  /** Reading a session anew may take its time, or for ever: the limit of the exchange holds for it, too. */
-  #open(ctx: Context, opening: Promise<void>): void {
-    const running = ctx.kind === 'websocket' ? this.handshakes : this.inFlight;
+  /** Sends the head, unless the client has left or the exchange was answered for taking too long. */
+  #sendHead(ctx: Context, outcome: Outcome, running: InFlight, sendHead: KindRules['sendHead']): void {
+    try {
+      if (ctx.connection !== undefined && (ctx.ended || ctx.headSent)) return ctx.connection.abandon();
+      if (ctx.ended) return discard(ctx);
+      const sending = sendHead(ctx, outcome);
+      // Verifying a session takes time, too.
+      if (sending !== undefined) this.#wait(ctx, running, sending, () => undefined);
+    } catch (error) {
+      this.#fail(ctx, error);
+    }
+  }
+
+  /** Waits for asynchronous work of an exchange, within the limit of `running`. */
+  #wait<T>(ctx: Context, running: InFlight, work: PromiseLike<T>, next: (value: T) => void): void {
     running.add(ctx);
-    opening.then(
-      () => running.delete(ctx),
+    work.then(
+      (value) => {
+        running.delete(ctx);
+        next(value);
+      },
       (error: unknown) => {
         running.delete(ctx);
         this.#fail(ctx, error);
@@ -165,9 +159,9 @@ export class Dispatcher {
 
   /** The one catch of an exchange: before the head an answer, after it a cut. */
   #fail(ctx: Context, error: unknown): void {
-    ctx.outlet?.abandon();
+    ctx.connection?.abandon();
     discard(ctx);
-    if (ctx.kind !== 'http') this.environment.counters.refused++;
+    if (kinds[ctx.kind].connects) this.environment.counters.refused++;
     const { response } = ctx;
     // What was aborted because the client has left did as it was told.
     const aborted = ctx.ended && (isAbort(error) || isErrorOf(ctx.request, error));
@@ -218,14 +212,6 @@ export class Dispatcher {
   #isProbe(path: string): boolean {
     return this.health && (path === '/livez' || path === '/readyz');
   }
-}
-
-/** `EventSource` sends the id as UTF-8 (HTML standard, section 9.2.4), and Node reads each byte as a character. */
-function decodeLastEventId({ headers }: IncomingMessage): void {
-  const id = headers['last-event-id'];
-  if (typeof id !== 'string' || !/[\x80-\xff]/.test(id)) return;
-  const bytes = Buffer.from(id, 'latin1');
-  if (isUtf8(bytes)) headers['last-event-id'] = bytes.toString();
 }
 
 /** Whether an error is the request's own, which who reads it is told when the client leaves. */

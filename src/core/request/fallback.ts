@@ -1,24 +1,24 @@
-import { compose, type ResolvedMiddleware } from '../routing/middleware.js';
-import type { Context } from '../exchange/context.js';
+import { compose, type ResolvedMiddleware, type Step } from '../routing/middleware.js';
+import { NOTHING, type Outcome } from '../exchange/outcome.js';
 import { HttpError, LimitReached } from '../base/errors.js';
-import { concludeHttp } from '../kinds/http.js';
 import { needScope } from '../routing/resolve-middleware.js';
+import { isThenable } from '../base/promises.js';
 import type { Match, Route, Router } from '../routing/router.js';
 import { endingScope } from '../routing/scoped-step.js';
 
-const PLAIN = { kind: 'http', verb: 'ALL', path: '*', host: undefined, conclude: concludeHttp } as const;
+const PLAIN = { kind: 'http', verb: 'ALL', path: '*', host: undefined } as const;
 
 /**
  * What no route answers: 404, 405 with `Allow`, and OPTIONS. It still goes through the application's middleware,
  * so that a preflight reaches its CORS.
  */
 export function nowhere(router: Router, application: readonly ResolvedMiddleware[]): Route {
-  const step = (ctx: Context): void => {
+  const step: Step = (ctx) => {
     const allow = router.allowed(ctx.path, ctx.request);
     if (allow.length === 0) throw new HttpError(404);
     ctx.setHeader('allow', allow.join(', '));
     if (ctx.method !== 'OPTIONS') throw new HttpError(405);
-    ctx.reached = true;
+    return NOTHING;
   };
   const chain = endingScope(needScope(application), compose(application, step));
   return { ...PLAIN, name: 'no route', chain };
@@ -27,24 +27,30 @@ export function nowhere(router: Router, application: readonly ResolvedMiddleware
 /** A plain request for a socket's path: the same guard, and then 426 (RFC 9110, section 15.5.22). */
 export function upgradeRequired(match: Match | undefined): Match | undefined {
   if (match === undefined) return undefined;
-  const conclude = (ctx: Context): void | Promise<void> => {
-    if (!ctx.reached) return concludeHttp(ctx);
+  const { route, params } = match;
+  const refuse = (outcome: Outcome): Outcome => {
+    if (outcome.type === 'refused') return outcome;
     throw new HttpError(426, 'This resource is a WebSocket', {
       // Without `close` Node would keep the connection of a client that asked for its end.
       headers: { upgrade: 'websocket', connection: 'upgrade, close' },
     });
   };
-  return { params: match.params, route: { ...match.route, kind: 'http', conclude } };
+  const chain: Step = (ctx) => {
+    const outcome = route.chain(ctx);
+    return isThenable(outcome) ? (outcome as Promise<Outcome>).then(refuse) : refuse(outcome as Outcome);
+  };
+  return { params, route: { ...route, kind: 'http', chain } };
 }
 
 /** What an orchestrator asks: whether the process lives, and whether it takes new work. No middleware stands before it. */
 export function probe(isDraining: () => boolean): Route {
-  const chain = (ctx: Context): void => {
+  const chain: Step = (ctx) => {
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       throw new HttpError(405, undefined, { headers: { allow: 'GET, HEAD' } });
     }
     if (ctx.path === '/readyz' && isDraining()) throw goingDown();
     ctx.setHeader('cache-control', 'no-store').send('ok');
+    return NOTHING;
   };
   return { ...PLAIN, name: 'health', chain };
 }

@@ -1,4 +1,5 @@
 import type { Context } from '../exchange/context.js';
+import { refused, type Outcome, type Refused } from '../exchange/outcome.js';
 import { isThenable } from '../base/promises.js';
 
 /** Runs the rest of the chain. Resolves when the response is decided, before it is sent. Call it once, and await it. */
@@ -18,8 +19,8 @@ export interface MiddlewareClass {
 /** What `@UseMiddleware` and `createApp({ middleware })` take: functions and injectable classes. */
 export type MiddlewareLike = Middleware | (new (...args: never[]) => MiddlewareClass);
 
-/** A function of the context; it leaves its outcome on the context. */
-export type Step = (ctx: Context) => unknown;
+/** A function of the context that returns what it came to. */
+export type Step<T = Outcome> = (ctx: Context) => T | PromiseLike<T>;
 
 /** Middleware that is ready to run: a function, or the method of an injectable class. */
 export interface ResolvedMiddleware {
@@ -35,13 +36,14 @@ type Runnable = Pick<ResolvedMiddleware, 'name' | 'run'>;
 const DONE: Promise<void> = Promise.resolve();
 
 /** Composes middleware around a step, once at start-up: plain calls, with promises only where middleware returns them. */
-export function compose(middleware: readonly Runnable[], innermost: Step): Step {
-  return middleware.reduceRight<Step>((inner, one) => wrap(one, inner), innermost);
+export function compose<T>(middleware: readonly Runnable[], innermost: Step<T>): Step<T | Refused> {
+  return middleware.reduceRight<Step<T | Refused>>((inner, one) => wrap(one, inner), innermost);
 }
 
-function wrap({ name, run }: Runnable, inner: Step): Step {
+function wrap<T>({ name, run }: Runnable, inner: Step<T>): Step<T | Refused> {
+  const stopped = refused(`${name} neither called next() nor answered`);
   return (ctx) => {
-    const guard = new NextGuard(name, ctx, inner);
+    const guard = new NextGuard(name, ctx, inner, stopped);
     const result = run(ctx, () => guard.next());
     // `next()` returns DONE if the rest ran synchronously: there is nothing to wait for.
     if (!isThenable(result) || result === DONE) return guard.leave();
@@ -54,49 +56,53 @@ function wrap({ name, run }: Runnable, inner: Step): Step {
 }
 
 /** Checks, for one run of one middleware, that `next()` is called at most once, before the middleware returns, and awaited. */
-class NextGuard {
-  rest: TrackedPromise | undefined = undefined;
+class NextGuard<T> {
+  rest: TrackedPromise<T> | undefined = undefined;
   #called = false;
   #left = false;
-  #misuse: TrackedPromise | undefined = undefined;
+  #misuse: TrackedPromise<never> | undefined = undefined;
 
   constructor(
     readonly name: string,
     readonly ctx: Context,
-    readonly inner: Step,
+    readonly inner: Step<T>,
+    /** What the chain came to: a refusal until the rest has run. */
+    private outcome: T | Refused,
   ) {}
 
   next(): Promise<void> {
     if (this.#called) return this.#refuse('twice: once is the limit');
     if (this.#left) return this.#refuse('after it had returned: await what comes before it');
     this.#called = true;
-    let result: unknown;
+    let result: T | PromiseLike<T>;
     try {
       result = this.inner(this.ctx);
     } catch (error) {
-      return (this.rest = new TrackedPromise(Promise.reject(error)));
+      return (this.rest = new TrackedPromise<T>(Promise.reject(error)));
     }
-    return isThenable(result) ? (this.rest = new TrackedPromise(result)) : DONE;
+    if (isThenable(result)) return (this.rest = new TrackedPromise(result as PromiseLike<T>));
+    this.outcome = result as T;
+    return DONE;
   }
 
   /** The middleware has returned the promise of `next()`. */
-  hand({ promise }: TrackedPromise): Promise<void> {
+  hand({ promise }: TrackedPromise<T>): Promise<T> {
     this.#left = true;
     return promise;
   }
 
   /** The middleware has returned. If the rest still runs, the response waits for it, and a warning is logged. */
-  leave(): unknown {
+  leave(): T | Refused | Promise<T | Refused> {
     const { rest } = this;
     this.#left = true;
-    if (!this.#called) this.ctx.stoppedBy = this.name;
     if (this.#misuse !== undefined && !this.#misuse.observed) {
       const { promise } = this.#misuse;
       return rest === undefined ? promise : rest.over.then(() => promise);
     }
-    if (rest === undefined || (rest.settled && rest.observed)) return undefined;
-    if (!rest.settled || !rest.observed) this.#warn();
-    return rest.observed ? rest.over : rest.promise;
+    if (rest === undefined) return this.outcome;
+    if (rest.settled && rest.observed) return rest.value ?? this.#caught();
+    this.#warn();
+    return rest.observed ? rest.over.then(() => rest.value ?? this.#caught()) : rest.promise;
   }
 
   /** The middleware has thrown: its error decides the response; a later error of the rest is only logged. */
@@ -113,10 +119,14 @@ class NextGuard {
   /** Rejects a wrong call of `next()`. Its error decides the response, or is logged if the middleware has returned already. */
   #refuse(why: string): Promise<void> {
     const err = new Error(`${this.name} called next() ${why}`);
-    const refusal = new TrackedPromise(Promise.reject(err));
+    const refusal = new TrackedPromise<never>(Promise.reject(err));
     if (this.#left) this.ctx.environment.logger.error({ err, requestId: this.ctx.id }, err.message);
     else this.#misuse = refusal;
     return refusal;
+  }
+
+  #caught(): Refused {
+    return refused(`${this.name} caught the error of next() and did not answer`);
   }
 
   #warn(): void {
@@ -129,19 +139,26 @@ class NextGuard {
 }
 
 /** The promise that `next()` returns. It knows whether a handler is attached, so that no rejection gets lost. */
-class TrackedPromise implements Promise<void> {
-  readonly promise: Promise<void>;
+class TrackedPromise<T> implements Promise<void> {
+  readonly promise: Promise<T>;
   /** Resolves when the promise has settled, either way. */
   readonly over: Promise<void>;
   observed = false;
   settled = false;
+  /** What the rest came to. Middleware does not see it. */
+  value: T | undefined = undefined;
 
-  constructor(promise: PromiseLike<unknown>) {
-    const settle = (): void => {
-      this.settled = true;
-    };
-    this.promise = Promise.resolve(promise) as Promise<void>;
-    this.over = this.promise.then(settle, settle);
+  constructor(promise: PromiseLike<T>) {
+    this.promise = Promise.resolve(promise);
+    this.over = this.promise.then(
+      (value) => {
+        this.settled = true;
+        this.value = value;
+      },
+      () => {
+        this.settled = true;
+      },
+    );
   }
 
   then<A = void, B = never>(
@@ -149,7 +166,7 @@ class TrackedPromise implements Promise<void> {
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.observed = true;
-    return this.promise.then(fulfilled, rejected);
+    return this.promise.then(() => fulfilled?.() as A, rejected);
   }
 
   catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<void | B> {
@@ -157,8 +174,7 @@ class TrackedPromise implements Promise<void> {
   }
 
   finally(done?: (() => void) | null): Promise<void> {
-    this.observed = true;
-    return this.promise.finally(done);
+    return this.then(null).finally(done);
   }
 
   get [Symbol.toStringTag](): string {

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import FindMyWay from 'find-my-way';
 import { hostname, refuseDotSegments } from './canonical-path.js';
-import type { Kind, Context } from '../exchange/context.js';
+import type { Kind } from '../exchange/context.js';
 import { ConfigurationError } from '../base/errors.js';
 import { VERBS } from './metadata.js';
+import type { Step } from './middleware.js';
 import { checkTemplate, patternsOf } from './path-template.js';
 
 /** How one kind of method answers on one path: compiled from the decorators at start-up. */
@@ -17,9 +18,7 @@ export interface Route {
   /** `RoomController.show`, as errors and logs name it. */
   readonly name: string;
   /** Runs the middleware, then the method as its kind does. */
-  readonly chain: (ctx: Context) => unknown;
-  /** Sends the head of the response, and continues as its kind does. */
-  readonly conclude: (ctx: Context) => void | Promise<void>;
+  readonly chain: Step;
 }
 
 export interface Match {

@@ -31,7 +31,7 @@ function end(ctx: Context, outcome: Outcome): void | Promise<void> {
   const scope = scopeInUse(ctx);
   if (scope === undefined) return undefined;
   const { logger } = ctx.environment;
-  if (!outcome.ok || ctx.kind !== 'http' || !isStreamed(ctx.answer)) {
+  if (!outcome.ok || ctx.kind !== 'http' || !isStreamed(ctx.answer?.value)) {
     // What comes after the head has a scope of its own.
     ctx.scope = undefined;
     return scope.dispose(logger, outcome);
@@ -83,23 +83,26 @@ export function endingWith(
 }
 
 /** Runs `last` when `work` is done, with how it ended, and waits for it only where it gives a promise. */
-export function concluding(work: () => unknown, last: (outcome: Outcome) => void | Promise<void>): unknown {
-  let result: unknown;
+export function concluding<T>(
+  work: () => T | PromiseLike<T>,
+  last: (outcome: Outcome) => void | Promise<void>,
+): T | Promise<T> {
+  let result: T | PromiseLike<T>;
   try {
     result = work();
   } catch (error) {
     return failing(error, last);
   }
   if (isThenable(result)) {
-    return Promise.resolve(result).then(
+    return Promise.resolve(result as PromiseLike<T>).then(
       (value) => after(value, last),
       (error: unknown) => failing(error, last),
     );
   }
-  return after(result, last);
+  return after(result as T, last);
 }
 
-function after(value: unknown, last: (outcome: Outcome) => void | Promise<void>): unknown {
+function after<T>(value: T, last: (outcome: Outcome) => void | Promise<void>): T | Promise<T> {
   const ending = last(SUCCESS);
   return ending === undefined ? value : ending.then(() => value);
 }

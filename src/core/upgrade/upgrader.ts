@@ -16,6 +16,7 @@ import type { CompiledRoute } from '../compile/compile.js';
 import { Context } from '../exchange/context.js';
 import type { Dispatcher } from '../request/dispatcher.js';
 import type { Environment } from '../exchange/environment.js';
+import type { Opened } from '../exchange/outcome.js';
 import { endResponse } from '../express/end-response.js';
 import { carryFacts, sentResponse } from '../express/facts.js';
 import { asksForWebSocket, checkHandshake, withDeflate } from './handshake.js';
@@ -99,7 +100,7 @@ export class Upgrader {
       this.environment,
       search,
     );
-    const wire = new Wire(ctx, socket, head, this.connections);
+    const wire = new PendingUpgrade(ctx, socket, head, this.connections);
     this.#decide(ctx, match?.route as CompiledRoute | undefined, wire, failure);
     // Nothing happens on a socket within a turn: one that is open by now was never alone.
     wire.follow();
@@ -128,23 +129,29 @@ export class Upgrader {
     });
   }
 
-  #decide(ctx: Context, route: CompiledRoute | undefined, wire: Wire, failure: unknown): void {
+  #decide(ctx: Context, route: CompiledRoute | undefined, wire: PendingUpgrade, failure: unknown): void {
     if (route === undefined) return this.dispatcher.refuse(ctx, failure);
     try {
       checkHandshake(ctx.request);
     } catch (error) {
       return this.dispatcher.refuse(ctx, error);
     }
-    const open = (): void | Promise<void> =>
-      admit(ctx, (admission) => this.#accept(ctx, route, wire, admission));
-    this.dispatcher.upgrade(ctx, route, () => {
+    this.dispatcher.upgrade(ctx, route, (opened) => {
+      const open = (): void | Promise<void> =>
+        admit(ctx, (admission) => this.#accept(ctx, route, opened, wire, admission));
       const ending = endResponse(ctx);
       return ending === undefined ? open() : ending.then(open);
     });
   }
 
   /** Sends the 101 with the fields that middleware set, and hands the socket to its method. */
-  #accept(ctx: Context, route: CompiledRoute, wire: Wire, admission: Admission): void {
+  #accept(
+    ctx: Context,
+    route: CompiledRoute,
+    opening: Opened,
+    wire: PendingUpgrade,
+    admission: Admission,
+  ): void {
     const { socket: socketRoute } = route;
     const { socket, head } = wire;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
@@ -162,7 +169,7 @@ export class Upgrader {
     let accepted = false;
     this.#server.handleUpgrade(request, socket, head, (peer) => {
       accepted = true;
-      const opened = socketRoute.open(ctx, peer, socket);
+      const opened = socketRoute.open(ctx, opening, peer, socket);
       this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });
@@ -198,8 +205,8 @@ function fieldsOf(response: ServerResponse): string[] {
   );
 }
 
-/** What an upgrade is made on: until ws has it, it is followed here. */
-class Wire {
+/** The socket of an upgrade, until ws takes it over. */
+class PendingUpgrade {
   #over: (() => void) | undefined = undefined;
   #handedOver = false;
 

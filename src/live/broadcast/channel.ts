@@ -60,8 +60,8 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     this.#mayBeRead();
     const end = this.#topics.subscribe(this.name, this.definition, connection);
     // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
-    const outlet: unknown = this.exchange === connection.context ? undefined : this.exchange?.outlet;
-    if (outlet !== connection || this.definition.options.authorize === undefined) return end;
+    const own: unknown = this.exchange === connection.context ? undefined : this.exchange?.connection;
+    if (own !== connection || this.definition.options.authorize === undefined) return end;
     // Kept for as long as the connection reads: it holds the definition, not the call.
     const { definition } = this;
     const admit = (fresh: Context): unknown => fresh.environment.channels.read(definition, fresh);

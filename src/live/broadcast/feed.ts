@@ -39,12 +39,12 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
   /** Ends the loop of an exchange; a loop of the server itself continues. */
   revoke(reason: string): void {
     if (this.#exchange === undefined) return;
-    const { outlet } = this.#exchange;
+    const { connection } = this.#exchange;
     // The client gets the close code of the connection; the loop ends with it.
-    if (outlet instanceof Connection) return outlet.close(3000, reason);
+    if (connection instanceof Connection) return connection.close(3000, reason);
     this.#held.clear();
     this.#fail(new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' }));
-    outlet?.abandon();
+    connection?.abandon();
   }
 
   deliver(encoded: EncodedMessage): void {

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Writable } from 'node:stream';
 import { isBlob } from '../../core/base/bytes.js';
 import type { Context, Kind } from '../../core/exchange/context.js';
+import type { Outcome } from '../../core/exchange/outcome.js';
 import { timeOf } from '../../core/exchange/open-connection.js';
 import { closeCode, HttpError } from '../../core/base/errors.js';
 import { known } from '../../core/exchange/shown-error.js';
@@ -314,6 +315,11 @@ export abstract class Connection {
     this.#deadline.unref();
   }
 
+  /** The middleware of the route, which `renew()` runs again; undefined where credentials cannot be renewed. */
+  protected get guard(): ((ctx: Context) => Outcome | PromiseLike<Outcome>) | undefined {
+    return undefined;
+  }
+
   /**
    * Refreshes the credentials without a reconnect: runs the middleware of the route again with the given header fields. The user
    * and the deadline that it finds replace those of the connection, and `authorize` decides anew on the channels that its method
@@ -326,8 +332,9 @@ export abstract class Connection {
     const { context, userId, user } = this;
     const fresh = context.again(headers);
     try {
-      await context.guard?.(fresh);
-      if (!fresh.reached) throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
+      const outcome = await this.guard?.(fresh);
+      if (outcome?.type !== 'answered')
+        throw new HttpError(fresh.explicitStatus >= 400 ? fresh.explicitStatus : 401);
       for (const { admit } of this.#admitted?.values() ?? []) await admit(fresh);
       if (context.environment.userId(fresh) !== userId || (userId === undefined && fresh.user !== user))
         throw new HttpError(403, "The connection is another user's", { code: 'USER_CHANGED' });

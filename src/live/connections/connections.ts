@@ -145,9 +145,9 @@ export class Connections implements Iterable<Connection> {
 
   /** @internal What has revoked an exchange since it began, if anything has. */
   revocationOf(ctx: Context): Revocation | undefined {
-    const { since, outlet } = ctx;
+    const { since } = ctx;
     if (!(since instanceof Revocation) || since.next === undefined) return undefined;
-    const connection = outlet instanceof Connection ? outlet.knownId : undefined;
+    const connection = ctx.connection instanceof Connection ? ctx.connection.knownId : undefined;
     return since.firstSince({ user: ctx.environment.userId(ctx), session: sessionOf(ctx)?.id, connection });
   }
 

@@ -18,10 +18,6 @@ const FIELDS = {
 export class EventStream extends Connection {
   #raw: Writable | undefined = undefined;
   #opened = false;
-  /** @internal What becomes of a value that is sent as if it were returned. */
-  taker: ((value: unknown) => boolean) | undefined = undefined;
-  /** @internal From now on it is an event stream, and no response any more. */
-  decided = false;
 
   constructor(context: Context) {
     super(context, eventStream);
@@ -41,7 +37,7 @@ export class EventStream extends Connection {
 
   /** @internal */
   take(value: unknown): boolean {
-    return this.taker === undefined ? this.send(value) : this.taker(value);
+    return this.send(value);
   }
 
   /** @internal Sends the head: from now on events flow. */

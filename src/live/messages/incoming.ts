@@ -1,4 +1,5 @@
 import type { Context } from '../../core/exchange/context.js';
+import type { Outcome } from '../../core/exchange/outcome.js';
 import { isThenable } from '../../core/base/promises.js';
 import { Inbox, type RawMessage, type Taking } from './message-queue.js';
 import { Rate } from './rate.js';
@@ -23,6 +24,8 @@ interface OpenSocket {
 
 /** What a socket does with its messages. */
 export interface Conversation<S> {
+  /** The middleware of the route, which `renew()` runs again. */
+  readonly guard: (ctx: Context) => Outcome | PromiseLike<Outcome>;
   /** Messages a second that one socket may send; undefined for no limit. */
   readonly rate: number | undefined;
   /** Whether a message is a call, which goes past a loop over the messages. */

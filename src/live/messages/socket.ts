@@ -124,6 +124,10 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return calls.call((request) => this.answer(json(request)), name, params, options) as Promise<T>;
   }
 
+  protected override get guard(): Conversation<Socket>['guard'] {
+    return this.#conversation.guard;
+  }
+
   /** @internal */
   take(value: unknown): boolean {
     return this.#conversation.take(this as Socket, value);
