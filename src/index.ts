@@ -3,13 +3,13 @@ import 'reflect-metadata';
 export * from './core/base/registered-types.js';
 export { App, createApp, type CloseOptions, type ListenOptions } from './core/app/app.js';
 export type { Stats } from './core/app/stats.js';
-export type { TraceParent } from './core/exchange/trace-parent.js';
+export type { TraceParent } from './core/exchange/header-fields.js';
 export type { Traced } from './core/exchange/tracing.js';
 export { attribute, type Attribute, type Attributes } from './core/base/attributes.js';
 export { Multipart, type Part } from './core/input/multipart.js';
 export type { Middleware, MiddlewareClass, MiddlewareLike, Next } from './core/routing/middleware.js';
 export { Context, type Kind } from './core/exchange/context.js';
-export type { SetCookie } from './core/exchange/cookies.js';
+export type { SetCookie } from './core/exchange/header-fields.js';
 export {
   ConfigurationError,
   HttpError,

@@ -2,7 +2,13 @@ import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from 'node:http';
 import { Readable, type Duplex } from 'node:stream';
-import { parseCookie, stringifySetCookie, type SetCookie } from './cookies.js';
+import {
+  parseCookie,
+  parseTraceParent,
+  stringifySetCookie,
+  type SetCookie,
+  type TraceParent,
+} from './header-fields.js';
 import type { Attributes } from '../base/attributes.js';
 import { Subscribable, timeOf, type OpenConnection } from './open-connection.js';
 import { runAll } from '../base/promises.js';
@@ -13,7 +19,6 @@ import { replaceFacts } from '../node/request.js';
 import type { RegisteredUser } from '../base/registered-types.js';
 import { attachStream } from '../base/streams.js';
 import type { Session } from './session.js';
-import { parseTraceParent, type TraceParent } from './trace-parent.js';
 import { responseOn } from '../node/upgrade-response.js';
 
 /** What follows the head of an exchange: a body, an event stream, or a conversation. */

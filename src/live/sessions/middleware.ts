@@ -1,6 +1,6 @@
 import type { Middleware, Next } from '../../core/routing/middleware.js';
 import type { Context } from '../../core/exchange/context.js';
-import { stringifySetCookie, type SetCookie } from '../../core/exchange/cookies.js';
+import { stringifySetCookie, type SetCookie } from '../../core/exchange/header-fields.js';
 import { ConfigurationError } from '../../core/base/errors.js';
 import {
   callback,
