@@ -22,6 +22,7 @@ import { serve } from 'coequal/testing';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
+import { LONG } from '../support/long.js';
 
 const Room = defineChannel<unknown>('rooms/:room', { history: 3 });
 const Plain = defineChannel<unknown>('plain');
@@ -312,8 +313,7 @@ describe('a channel', () => {
     }
   });
 
-  // `LONG=1`: a hundred that stop while a thousand go on.
-  const [stopped, reading] = process.env['LONG'] === '1' ? [100, 1_000] : [20, 80];
+  const [stopped, reading] = LONG ? [100, 1_000] : [20, 80];
   it(`bounds what waits for ${stopped} readers that stop while ${reading} receive everything in order`, async function () {
     this.timeout(120_000);
     const pad = 'x'.repeat(65_000);

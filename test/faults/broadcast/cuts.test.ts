@@ -4,12 +4,13 @@ import { mistreated } from '../../support/canary.js';
 import { FaultProxy, type Cut, type Link } from '../../support/fault-proxy.js';
 import { openReader, readerKinds, type ReaderKind, type Received } from '../../support/reader.js';
 import { roomsOf } from '../../support/rooms.js';
+import { LONG } from '../../support/long.js';
 
 const Long = defineChannel<number>('long/:room', { history: 100 });
 const Short = defineChannel<number>('short/:room', { history: 3 });
 
-/** Every byte of the connection, or by default one in so many. */
-const STEP = process.env['LONG'] === '1' ? 1 : 41;
+/** One byte of the connection in so many. */
+const STEP = LONG ? 7 : 83;
 
 const ways: { by: Cut['by']; what: string }[] = [
   { by: 'reset', what: 'reset' },

@@ -14,9 +14,9 @@ import { until } from '../../support/deferred.js';
 import { doors, knock } from '../../support/doors.js';
 import { openReader, readerKinds, type Reader } from '../../support/reader.js';
 import { roomsOf } from '../../support/rooms.js';
+import { LONG } from '../../support/long.js';
 
-/** `LONG=1`: a hundred that are stuck among a thousand. */
-const [STUCK, OTHERS] = process.env['LONG'] === '1' ? [100, 900] : [10, 90];
+const [STUCK, OTHERS] = LONG ? [100, 900] : [10, 90];
 const BUFFERED = 262_144;
 const VALUE = 65_536;
 const TEXT = 'x'.repeat(16_384);

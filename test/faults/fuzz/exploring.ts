@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
+import { LONG as MANY } from '../../support/long.js';
 
 /** Whether `npm run fuzz` runs it: as many inputs as it takes, and lines that tell how far it is. */
 const LONG = process.env['FUZZ'] === 'long';
@@ -12,7 +13,7 @@ const FRESH = given === undefined ? randomInt(2 ** 31 - 100_000) : Number(given)
 const SEEDS = given === undefined && !LONG ? [FIXED, FRESH] : [FRESH];
 
 /** Of a short run, what one seed may take; a busy machine tries fewer inputs, and at least one round. */
-const SHORT_MS = 600;
+const SHORT_MS = MANY ? 3_000 : 300;
 const PROGRESS_MS = 15_000;
 /** After which no smaller input is looked for: some that fail take long to do so. */
 const SHRINKING_MS = LONG ? 600_000 : 30_000;

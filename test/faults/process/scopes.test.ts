@@ -18,6 +18,7 @@ import { mistreated } from '../../support/canary.js';
 import { deferred } from '../../support/deferred.js';
 import { doors, Everywhere, knock } from '../../support/doors.js';
 import { eventually } from '../../support/eventually.js';
+import { LONG } from '../../support/long.js';
 
 let alive = 0;
 const disposed = new Map<number, number>();
@@ -151,8 +152,8 @@ class Mixed {
   }
 }
 
-/** Requests, streams, messages and calls: a tenth of what `LONG=1` has. */
-const COUNT = process.env['LONG'] === '1' ? 100_000 : 10_000;
+/** Requests, streams, messages and calls. */
+const COUNT = LONG ? 50_000 : 2_000;
 
 /** How a path is asked for, and what the answer is. */
 const ASKED: [init: RequestInit, answer: (n: string) => string][] = [
@@ -226,7 +227,7 @@ describe('Process', () => {
       `are each one's alone for ${COUNT} requests, streams, messages and calls, and disposed once`,
       async function () {
         this.timeout(600_000);
-        const sockets = 50;
+        const sockets = COUNT / 200;
         const messages = (COUNT * 0.9) / 2 / sockets;
         const requests = (COUNT * 0.1) / sockets;
         const talk = async (one: number): Promise<void> => {

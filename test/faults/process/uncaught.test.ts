@@ -4,6 +4,7 @@ import { Controller, createApp, Get } from 'coequal';
 import { createParser } from 'eventsource-parser';
 import { WebSocket } from 'ws';
 import { Child, children } from '../../support/child.js';
+import { sample } from '../../support/long.js';
 
 interface Line {
   level: string;
@@ -111,8 +112,8 @@ describe('Process', function () {
   });
 
   describe('exceptions of user code that nobody catches', () => {
-    PLACES.forEach(([name, route, ask], index) => {
-      const fault = THROWING[index % THROWING.length] ?? '';
+    const cases = PLACES.map((place, index) => [...place, THROWING[index % THROWING.length] ?? ''] as const);
+    for (const [name, route, ask, fault] of sample(cases, 2)) {
       it(`are told with their route, and the process drains and ends with 1: ${fault}, of ${name}`, async () => {
         const child = await start('faulty', ['signals']);
         const slow = fetch(`${child.url}/slow`).then(async (response) => (await response.text()).length);
@@ -131,7 +132,7 @@ describe('Process', function () {
         expect(lines(child)).to.have.length(1);
         expect(child.stderr).to.equal('');
       });
-    });
+    }
 
     it('are each told while the process drains, and it ends with 1', async () => {
       const child = await start('faulty', ['signals']);

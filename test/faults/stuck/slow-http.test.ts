@@ -7,11 +7,11 @@ import { Body, Controller, Get, Post } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { until } from '../../support/deferred.js';
 import { executable, unless } from '../../support/skip.js';
+import { LONG } from '../../support/long.js';
 
 /** More than the system keeps for a client that reads little; one for all, so that only the system's copies count. */
 const PAGE = Buffer.alloc(1_048_576, 'x');
-const CONNECTIONS = 150;
-const SECONDS = 4;
+const [CONNECTIONS, SECONDS] = LONG ? [150, 5] : [60, 2];
 
 @Controller('/slow')
 class Slow {
