@@ -2,13 +2,13 @@ import 'reflect-metadata';
 import { injectable } from 'tsyringe';
 import { undecorated } from './errors.js';
 
-/** What can be made with `new`. */
+/** A constructor. */
 export type Class<T = object> = new (...args: never[]) => T;
 
 /**
- * What a constructor asks for, in order; `undefined` stands for a parameter of which nothing is known. A class
- * without a constructor of its own asks for what its base asks for.
- * @throws ConfigurationError if there are parameters and no types of them
+ * The tokens of a constructor's parameters, in order; `undefined` for a parameter without a known type. A class without
+ * a constructor has the dependencies of its base.
+ * @throws ConfigurationError for parameters without emitted types
  */
 export function dependenciesOf(target: Class, usedBy: string): readonly unknown[] {
   const written = authorOf(target);
@@ -29,7 +29,7 @@ export function dependenciesOf(target: Class, usedBy: string): readonly unknown[
   return dependencies;
 }
 
-/** The class whose constructor runs first with the arguments given to `target`, where anything is known of it. */
+/** The class, `target` or a base, whose constructor receives the arguments; undefined without metadata. */
 function authorOf(target: Class): Class | undefined {
   let current: unknown = target;
   while (typeof current === 'function') {
@@ -47,7 +47,7 @@ function writesConstructor(target: Class): boolean {
   return /(?<![\w$.#])constructor\s*\(/.test(source) && !/\bsuper\(\.\.\.arguments\)/.test(source);
 }
 
-// tsyringe knows a class by what injectable() has told it, and reads a base's metadata as the class's own, in place.
+// tsyringe resolves only classes that injectable() has registered, and changes inherited metadata in place.
 function registerInjectable(target: Class, dependencies: readonly unknown[]): void {
   if (ownTypes(target) === undefined) Reflect.defineMetadata('design:paramtypes', [...dependencies], target);
   injectable()(target as new (...args: unknown[]) => object);

@@ -1,17 +1,17 @@
 import { ConfigurationError } from '../base/errors.js';
 
-/** A class, as far as its errors name it. */
+/** A class in an error message. */
 type Constructor = new (...args: never[]) => object;
 
-/** How the reading of a graph got where it is: who asked first, and through which classes and tokens. */
+/** The path of a resolution: the first user, and the classes and tokens on the way. */
 export interface ResolutionPath {
   readonly usedBy: string;
   readonly steps: readonly { readonly key: unknown; readonly name: string }[];
-  /** The constructor's parameter that is being read. */
+  /** The parameter of a constructor that is being resolved. */
   readonly at?: { readonly target: Constructor; readonly index: number };
 }
 
-/** One step further. @throws ConfigurationError if that closes a circle */
+/** Adds a step. @throws ConfigurationError for a circular dependency */
 export function enter(key: unknown, name: string, path: ResolutionPath): ResolutionPath {
   const steps = [...path.steps, { key, name }];
   const start = path.steps.findIndex((step) => step.key === key);
@@ -19,7 +19,7 @@ export function enter(key: unknown, name: string, path: ResolutionPath): Resolut
   return { ...path, steps };
 }
 
-/** True for what the compiler writes where a type is no class that could be injected. */
+/** Whether a token is one that the compiler emits for types that cannot be injected. */
 export function isBuiltIn(token: unknown): boolean {
   return BUILT_IN.has(token);
 }
@@ -71,7 +71,7 @@ export function captive(chain: readonly string[], usedBy: string): Configuration
   );
 }
 
-/** A caching factory that has constructed its product with what belongs to one scope. */
+/** A caching factory would keep an instance of one scope for all others. */
 export function capturedByFactory(reached: string): ConfigurationError {
   return new ConfigurationError(
     `a factory that keeps what it makes (instanceCachingFactory) needs the ${reached} of one scope, and would keep it for ` +

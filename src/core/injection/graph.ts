@@ -12,7 +12,7 @@ import {
 } from './tsyringe.js';
 import { captive, enter, isBuiltIn, nameOf, unregistered, untyped, type ResolutionPath } from './errors.js';
 
-/** How one dependency is obtained, as the registrations and the constructors say. */
+/** How one dependency is obtained, as registrations and constructors declare. */
 export type Node =
   | { readonly kind: 'value'; readonly value: unknown }
   | { readonly kind: 'context' }
@@ -37,19 +37,19 @@ export interface Singleton {
   readonly inner: Node;
 }
 
-/** What only tsyringe can resolve: a factory, `delay()`, all of a token, a transform. */
+/** A dependency that only tsyringe can resolve: a factory, `delay()`, `@injectAll`, a transform. */
 export interface DynamicNode {
   readonly kind: 'dynamic';
   readonly name: string;
   readonly dependency: Dependency;
-  /** What it leads to. Asked for late, because `delay()` is there to close circles. */
+  /** The nodes that it leads to, evaluated late because `delay()` closes circles. */
   readonly inner: () => readonly Node[];
 }
 
-/** A constructor's parameter as tsyringe notes it: a token, or a token with the wishes of `@inject` and its kin. */
+/** A constructor parameter in tsyringe's metadata: a token, or a descriptor. */
 export type Dependency = InjectionToken<unknown> | Descriptor;
 
-/** What `@inject`, `@injectAll` and the two with transforms note. */
+/** The metadata that `@inject`, `@injectAll` and their variants with transforms leave. */
 export interface Descriptor {
   readonly token: InjectionToken<unknown>;
   readonly multiple?: boolean;
@@ -58,12 +58,12 @@ export interface Descriptor {
   readonly transformArgs?: readonly unknown[];
 }
 
-/** True for what `@inject` and its kin leave in place of a type. */
+/** Whether a parameter has a descriptor in place of a type. */
 export function isDescriptor(value: unknown): value is Descriptor {
   return typeof value === 'object' && value !== null && !isDelayed(value) && 'token' in value;
 }
 
-/** Reads the graphs of constructors. Makes nothing. */
+/** Reads the dependency graphs of classes, without creating instances. */
 export class Graph {
   readonly #container: Internals;
   readonly #classes = new Map<unknown, Node>();
@@ -73,12 +73,12 @@ export class Graph {
     this.#container = internals(container);
   }
 
-  /** The graph of a class, wanted by `usedBy`. @throws ConfigurationError if it cannot be made */
+  /** The graph of a class that `usedBy` needs. @throws ConfigurationError if the class cannot be created */
   of(target: Class, usedBy: string): Node {
     return this.#token(target, { usedBy, steps: [] });
   }
 
-  /** What a registration gives of the scope itself: a scoped class, or its context. Undefined for all others. */
+  /** The node of a registration that belongs to a scope, a scoped class or `Context`; undefined for all others. */
   ofScope(registration: Registration): Node | undefined {
     if (isContextOfScope(registration.provider)) return { kind: 'context' };
     if (!isScoped(registration)) return undefined;
@@ -174,15 +174,15 @@ export class Graph {
   }
 }
 
-/** What a graph holds. */
+/** The facts about a graph that decide how its class is provided. */
 export interface GraphSummary {
-  /** Names of what lives as long as a scope. */
+  /** Names of the scoped classes. */
   readonly scoped: readonly string[];
-  /** Singletons, each after those that it needs itself. */
+  /** Singletons, each after its own dependencies. */
   readonly singletons: readonly Singleton[];
 }
 
-/** Walks a graph. @throws ConfigurationError if a singleton in it would capture what is scoped */
+/** Summarizes a graph. @throws ConfigurationError if a singleton in it would capture a scoped class */
 export function summarize(root: Node, usedBy: string): GraphSummary {
   const scoped = new Set<string>();
   const singletons: Singleton[] = [];

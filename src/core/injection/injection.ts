@@ -25,23 +25,23 @@ export { Scope } from './scope.js';
 
 /** How instances of a class are obtained, decided at start-up. */
 export interface Provider<T> {
-  /** The one instance, where nothing in the graph is scoped; undefined otherwise. */
+  /** The one instance; undefined if a class in the graph is scoped. */
   readonly instance: T | undefined;
   /** Names of the scoped classes in the graph. Empty: no scope is needed. */
   readonly scoped: readonly string[];
-  /** The instance for a scope: the one instance, or one made anew in it. */
+  /** The instance for a scope: the one instance, or one created in the scope. */
   resolve(scope: Scope): T;
 }
 
-/** The application's own container, and what it takes to get instances out of it without asking it per request. */
+/** The container of the application, and precompiled factories that create instances without it. */
 export class Injection {
-  /** A child of the container given. What is registered here wins. */
+  /** A child of the given container; its own registrations take precedence. */
   readonly container: DependencyContainer;
   readonly #graph: Graph;
   readonly #providers = new Map<Class, Provider<object>>();
   readonly #makes = new Map<Node, Make>();
   readonly #made = new Made();
-  /** Factories that have been asked outside of any scope for what they keep. */
+  /** Factories that were called once outside of a scope, to find instances that they keep. */
   readonly #asked = new WeakSet<Registration>();
   readonly #caching: CachingFactories;
   #slots = 0;
@@ -60,8 +60,8 @@ export class Injection {
   }
 
   /**
-   * Decides how instances of `target` are obtained; the same answer for each who asks. `usedBy` names who wants it.
-   * @throws ConfigurationError naming class, parameter and remedy, if they cannot be had
+   * Decides once how instances of `target` are obtained. `usedBy` names the user in error messages.
+   * @throws ConfigurationError naming class, parameter and remedy, if `target` cannot be created
    */
   provider<T extends object>(target: Class<T>, usedBy: string): Provider<T> {
     let provider = this.#providers.get(target);
@@ -76,8 +76,8 @@ export class Injection {
   }
 
   /**
-   * Disposes what the application's container made, products of factories included: the last made first, each awaited,
-   * once. Errors are logged. What was registered as an instance is left alone.
+   * Disposes the instances that the application's container created, products of factories included, once, last created
+   * first, each awaited. Errors are logged. Registered instances are not disposed.
    */
   dispose(logger: Logger = consoleLogger): Promise<void> {
     this.#disposal ??= this.#dispose(logger);
@@ -86,7 +86,7 @@ export class Injection {
 
   #single(target: Class, node: Node): Provider<object> {
     const outcome = this.#unscoped(() => this.container.resolve(target as InjectionToken<object>));
-    // A factory reached for what is scoped: it is of a scope itself, which could not be seen before it was called.
+    // A factory resolved a scoped class, so `target` is scoped, too: that shows only when the factory runs.
     if (outcome.reached !== undefined) return this.#renewed(node, [outcome.reached]);
     const instance = outcome.value;
     return { instance, scoped: [], resolve: () => instance };
@@ -102,7 +102,7 @@ export class Injection {
     if (reached !== undefined) throw captive([name, reached], usedBy);
   }
 
-  /** Runs `make`, in which nothing scoped may be had. `reached` names what was asked for all the same. */
+  /** Runs `make` outside of any scope. `reached` names the scoped class that it tried to resolve, if any. */
   #unscoped<T>(make: () => T): { value: T; reached?: undefined } | { reached: string } {
     const outer = this.#watch;
     const watch: { reached: string | undefined } = { reached: undefined };
@@ -129,7 +129,7 @@ export class Injection {
   #observe(): void {
     const own = internals(this.container);
     const { construct, resolveRegistration } = own;
-    // Containers below ask here as well.
+    // Child containers look up here as well.
     own.getRegistration = (token) => registrationsOf(own, token).at(-1) ?? null;
     own.getAllRegistrations = (token) => {
       const found = registrationsOf(own, token);
@@ -137,7 +137,7 @@ export class Injection {
     };
     own.construct = (target, resolution) => {
       const instance = construct.call(own, target, resolution) as object;
-      // To look at what delay() gives would make it.
+      // Reading a property of a delay() proxy would create the instance.
       if (!isDelayed(target)) this.#made.add(instance);
       return instance;
     };
@@ -186,8 +186,8 @@ export class Injection {
   }
 
   /**
-   * A container for what tsyringe must resolve itself in a scope. What it constructs is the scope's; what is scoped
-   * comes from the scope's slots, and singletons from the application's container, which is to dispose them.
+   * The container of a scope, for dependencies that tsyringe must resolve itself. The scope disposes the instances that it
+   * constructs; scoped classes come from the slots of the scope, singletons from the application's container.
    */
   #containerOf(scope: Scope): DependencyContainer {
     if (scope.container !== undefined) return scope.container;
@@ -224,8 +224,8 @@ export class Injection {
   }
 
   /**
-   * Has a factory give once what the application is to end: where it gives the same in a scope, it keeps it, and the
-   * end of the scope is not that of its product.
+   * Calls a factory once outside of any scope. If it returns the same instance in a scope later, the factory keeps it, and
+   * the application disposes it instead of the scope.
    */
   #ask(registration: Registration, resolution: unknown): void {
     if (this.#asked.has(registration)) return;
@@ -233,18 +233,18 @@ export class Injection {
     try {
       this.#outside(registration, resolution);
     } catch {
-      // It works in a scope only, or fails there as well, where it is reported.
+      // The factory needs a scope, or fails there as well, where the error is reported.
     }
   }
 
-  /** The product of a factory that would keep that of one scope for all others, made for this one. */
+  /** The product for this scope of a factory that caches one product for all containers. */
   #ofScope(caching: CachingFactories, registration: Registration, reached: string): unknown {
     const { product, opaque } = caching.give(registration);
     if (opaque) throw capturedByFactory(reached);
     return product;
   }
 
-  /** Resolves a registration in the application's container, where nothing scoped may be had. */
+  /** Resolves a registration in the application's container, outside of any scope. */
   #outside(
     registration: Registration,
     resolution: unknown,
@@ -252,7 +252,7 @@ export class Injection {
     return this.#unscoped(() => internals(this.container).resolveRegistration(registration, resolution));
   }
 
-  /** A singleton that nothing at start-up was seen to need. */
+  /** Resolves a singleton that no graph at start-up contained. */
   #late(registration: Registration, resolution: unknown): unknown {
     const outcome = this.#outside(registration, resolution);
     if (outcome.reached === undefined) return outcome.value;

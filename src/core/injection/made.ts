@@ -1,32 +1,32 @@
 import { ConfigurationError } from '../base/errors.js';
 import { disposerOf } from './scope.js';
 
-/** Applications that hold what a factory has made: one that keeps its product gives the same to each of them. */
+/** By product of a factory, the applications that use it: a factory that caches returns the same one to several. */
 const HOLDERS = new WeakMap<object, Set<Made>>();
 
-/** What factories have made, and the last application that held it has disposed. */
+/** Products of factories that were disposed by the last application that used them. */
 const DISPOSED = new WeakSet();
 
-/** What an application's container has made, and is to dispose when the application closes. */
+/** The instances that an application disposes when it closes. */
 export class Made {
-  /** In the order in which they were made. */
+  /** In the order of creation. */
   readonly #instances = new Set<object>();
-  /** Registered as instances: whoever has made them ends them. */
+  /** Registered instances: the code that created them disposes them. */
   readonly #given = new WeakSet();
 
-  /** Takes note of an instance that the container has constructed. */
+  /** Adds an instance that the container has constructed. */
   add(instance: object): void {
     if (disposerOf(instance) !== undefined) this.#instances.add(instance);
   }
 
-  /** Takes note of a value that the container was given. */
+  /** Adds a registered instance, which is not disposed. */
   give(value: unknown): void {
     if (typeof value === 'object' && value !== null) this.#given.add(value);
   }
 
   /**
-   * Takes note of what a factory has given, which may be anything.
-   * @throws ConfigurationError for what another application has disposed, whose factory kept it
+   * Adds the product of a factory.
+   * @throws ConfigurationError for a product that the factory has cached and another application has disposed
    */
   addProduct(product: unknown): void {
     if (!isProduct(product) || this.knows(product)) return;
@@ -42,12 +42,12 @@ export class Made {
     HOLDERS.set(product, holders.add(this));
   }
 
-  /** Whether an instance is the application's, or was given to it. */
+  /** Whether the application has created the instance, or registered it. */
   knows(instance: object): boolean {
     return this.#instances.has(instance) || this.#given.has(instance);
   }
 
-  /** Gives all that is to be disposed now, in the order in which it was made, and forgets it. */
+  /** Removes and returns the instances to dispose now, in the order of creation. */
   release(): object[] {
     const instances = [...this.#instances].filter((instance) => {
       const holders = HOLDERS.get(instance);
@@ -61,7 +61,7 @@ export class Made {
   }
 }
 
-/** Whether what a factory has given can be disposed. */
+/** Whether a value is an object that can be disposed. */
 export function isProduct(value: unknown): value is object {
   return typeof value === 'object' && value !== null && disposerOf(value) !== undefined;
 }

@@ -3,12 +3,12 @@ import type { Context } from '../exchange/context.js';
 import type { Logger } from '../base/logger.js';
 import { isThenable } from '../base/promises.js';
 
-/** What lives as long as a request, a connection or a message: the instances made for it, and nothing else. */
+/** The instances that live as long as a request, a connection, a message or a call. */
 export class Scope {
   /** @internal */ readonly context: Context;
-  /** One instance for each scoped class, by the index that it was given at start-up. @internal */
+  /** The instances of scoped classes, by the index that start-up assigned. @internal */
   readonly slots: unknown[] = [];
-  /** Made only where a factory, `delay()` or the like asks for it. @internal */
+  /** Created only for dependencies that tsyringe must resolve, such as factories and `delay()`. @internal */
   container: DependencyContainer | undefined = undefined;
   #made: object[] | undefined = undefined;
   #failure: Outcome | undefined = undefined;
@@ -18,31 +18,31 @@ export class Scope {
     this.context = context;
   }
 
-  /** Takes over an instance that was made for this scope. @internal */
+  /** Adds an instance, which the scope disposes. @internal */
   own<T extends object>(instance: T): T {
     if (disposerOf(instance) !== undefined) (this.#made ??= []).push(instance);
     return instance;
   }
 
-  /** Takes over what a factory has made for this scope, once: it may give the same again. @internal */
+  /** Adds the product of a factory, once: the factory may return the same again. @internal */
   ownProduct(product: object): void {
     if (this.#made?.includes(product) !== true) this.own(product);
   }
 
-  /** Whether anything is to be disposed, or may be made later that is. @internal */
+  /** Whether the scope may have instances to dispose at its end. @internal */
   get holds(): boolean {
     return this.#made !== undefined || this.container !== undefined;
   }
 
-  /** The work failed, where nothing is thrown that would say so: a body that broke off. @internal */
+  /** Records a failure that no exception shows, such as an aborted body. @internal */
   fail(error: unknown): void {
     this.#failure ??= { ok: false, error };
   }
 
   /**
-   * Disposes what was made in the scope and has `dispose()`, `[Symbol.asyncDispose]()` or `[Symbol.dispose]()`: the
-   * last made first, each awaited, and each once. Errors are logged.
-   * @throws what `dispose(outcome)` throws of work that had succeeded: it has failed then
+   * Disposes the instances with `dispose()`, `[Symbol.asyncDispose]()` or `[Symbol.dispose]()`, once, last created first,
+   * each awaited. Errors are logged.
+   * @throws the error of a `dispose(outcome)` after work that had succeeded: the work has failed then
    */
   dispose(logger: Logger, outcome: Outcome = SUCCESS): void | Promise<void> {
     if (this.#made !== undefined) this.#disposal ??= disposeAll(this.#made, logger, this.#failure ?? outcome);
@@ -50,7 +50,7 @@ export class Scope {
   }
 }
 
-/** How work ended: what a unit of work needs to know to commit or to roll back. */
+/** How work ended, for `dispose(outcome)`: a unit of work commits or rolls back. */
 export interface Outcome {
   readonly ok: boolean;
   readonly error?: unknown;
@@ -58,14 +58,14 @@ export interface Outcome {
 
 export const SUCCESS: Outcome = { ok: true };
 
-/** Empties `made` from its end, disposing each. Gives a promise only where there is something to await. */
+/** Empties `made` from its end and disposes each instance. Returns a promise only if a disposer does. */
 export function disposeAll(made: object[], logger: Logger, outcome: Outcome = SUCCESS): void | Promise<void> {
   let current = outcome;
   for (let instance = made.pop(); instance !== undefined; instance = made.pop()) {
     const disposer = disposerOf(instance);
     const { name } = instance.constructor;
     const failed = (err: unknown): Outcome => {
-      // Who asks for the outcome has a part in it. One that has failed already is not to be replaced.
+      // A disposer that takes the outcome may turn success into failure, but must not replace an earlier failure.
       if (disposer?.length === 1 && current.ok) return { ok: false, error: err };
       logger.error({ err, class: name }, `disposing ${name} failed`);
       return current;
@@ -83,7 +83,7 @@ export function disposeAll(made: object[], logger: Logger, outcome: Outcome = SU
   return finish(undefined, outcome, current);
 }
 
-/** Throws where what had succeeded has failed at its end. */
+/** Throws if work that had succeeded has failed in a disposer. */
 function finish(rest: void | Promise<void>, before: Outcome, after: Outcome): void | Promise<void> {
   if (!before.ok || after.ok) return rest;
   if (rest === undefined) throw after.error;
@@ -92,7 +92,7 @@ function finish(rest: void | Promise<void>, before: Outcome, after: Outcome): vo
   });
 }
 
-/** The method that disposes an instance, if it has one: one of the two symbols, or a `dispose` of at most the outcome. */
+/** The disposer of an instance: a `dispose` with at most one parameter, else a method by one of the two symbols. */
 export function disposerOf(instance: object): ((outcome: Outcome) => unknown) | undefined {
   const { dispose, [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = instance as Disposers;
   if (typeof dispose === 'function' && dispose.length <= 1) return dispose;

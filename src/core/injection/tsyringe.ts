@@ -9,7 +9,7 @@ import {
 import { ConfigurationError } from '../base/errors.js';
 import { nameOf } from './errors.js';
 
-/** What a container notes of a token. */
+/** A registration in a container. */
 export interface Registration {
   readonly provider: {
     readonly useValue?: unknown;
@@ -39,7 +39,7 @@ export interface Internals {
 
 /**
  * The private side of a container. tsyringe has no public way to read a registration without resolving it,
- * nor to see which instances a container makes; both are needed to tell what a graph holds before it is made.
+ * nor to observe which instances a container creates; reading a graph before its instances exist needs both.
  */
 export function internals(container: DependencyContainer): Internals {
   const inner = container as unknown as Internals;
@@ -60,8 +60,8 @@ export function internals(container: DependencyContainer): Internals {
 }
 
 /**
- * What the nearest container says of a token. Singletons and scoped classes that were registered above are copied down:
- * a registration keeps its instance, and two applications, or two scopes, would share it.
+ * The registrations of a token in the nearest container. Those of singletons and scoped classes are copied down from a
+ * parent: a registration keeps its instance, which two applications or scopes would share.
  */
 export function registrationsOf(container: Internals, token: unknown): Registration[] {
   let holder: Internals | undefined = container;
@@ -79,7 +79,7 @@ function keepsInstance(registration: Registration): boolean {
   return registration.options.lifecycle === Lifecycle.Singleton || isScoped(registration);
 }
 
-/** True for what `delay()` returns. */
+/** Whether `delay()` returned the value. */
 export function isDelayed(value: unknown): value is { wrap(): unknown } {
   return value instanceof DelayedConstructor;
 }
@@ -90,7 +90,7 @@ export function contextOfScope(refuse: () => never): { useFactory: () => never }
   return { useFactory: refuse };
 }
 
-/** A registration, as errors call it. */
+/** The name of a registration in error messages. */
 export function nameOfRegistration({ provider }: Registration): string {
   return nameOf(provider.useClass ?? provider.useToken);
 }

@@ -7,16 +7,16 @@ const DOT_SEGMENT = /(?:^|\/)\.\.?(?:\/|$)/;
 const DELIMITERS = /[/?#%]/g;
 
 /**
- * The one spelling of a path that middleware and router see (RFC 3986, section 6.2.2): what need not be
- * escaped is decoded, dot segments and doubled or trailing slashes are gone. Letters keep their case.
- * Only `/`, `?`, `#` and `%` stay escaped, since decoded they would mean something else.
+ * The canonical spelling of a path, which router and middleware see (RFC 3986, section 6.2.2): decoded, without dot
+ * segments and doubled or trailing slashes. Letters keep their case. Only `/`, `?`, `#` and `%` stay escaped, since they
+ * would change their meaning.
  *
  * @throws HttpError 400 for a malformed escape, bad UTF-8, a control character, a backslash or a fragment, and for
- * dot segments between escaped slashes, which a parameter would hand on.
+ * dot segments between escaped slashes, which a parameter would contain.
  */
 export function canonicalPath(path: string): string {
   if (path === '/' || PLAIN.test(path)) return path;
-  // The router would end the path at a fragment, and guards that read it would not (RFC 9112, section 3.2).
+  // The router ends a path at `#`, but guards that read the path do not (RFC 9112, section 3.2).
   if (!path.startsWith('/') || path.includes('#')) throw malformed();
   const kept: string[] = [];
   for (const segment of path.split('/')) {
@@ -29,17 +29,17 @@ export function canonicalPath(path: string): string {
   return `/${kept.join('/')}`;
 }
 
-/** The canonical path as a URL spells it: what a URL cannot hold is escaped, each character in one way. */
+/** The canonical path with all characters escaped that a URL cannot contain. */
 export function urlPath(path: string): string {
   return PLAIN.test(path) ? path : encodeUrl(path);
 }
 
-/** Targets of requests as they came, where that was not their canonical spelling. */
+/** The received targets of requests whose spelling was not canonical. */
 const received = new WeakMap<IncomingMessage, string>();
 
 /**
- * Gives the request the one spelling that the router saw, so that all who read `request.url` decide by the same
- * path. The query stays as it came.
+ * Rewrites `request.url` to the canonical path, so that middleware decides by the same path as the router. The query stays
+ * as received.
  */
 export function spellCanonically(request: IncomingMessage, path: string): void {
   const { url = '/' } = request;
@@ -50,7 +50,7 @@ export function spellCanonically(request: IncomingMessage, path: string): void {
   request.url = canonical;
 }
 
-/** The target of a request as it came: the canonical one does not tell whether the path ended with a slash. */
+/** The received target of a request: unlike the canonical one, it shows whether the path ended with a slash. */
 export function receivedTarget(request: IncomingMessage): string {
   return received.get(request) ?? request.url ?? '/';
 }
@@ -74,7 +74,7 @@ function hasUnsafe(segment: string): boolean {
 }
 
 /**
- * Refuses a decoded parameter with a segment `.` or `..`: it would lead out of a folder, or change an upstream's path.
+ * Rejects a decoded parameter with a segment `.` or `..`: it could leave a folder, or change the path of an upstream.
  * @throws HttpError 400
  */
 export function refuseDotSegments(value: string): void {
@@ -85,7 +85,7 @@ function malformed(cause?: unknown): HttpError {
   return new HttpError(400, 'The path of the request is malformed', { code: 'MALFORMED_REQUEST', cause });
 }
 
-/** The name in an authority (RFC 3986, section 3.2) as hosts are compared: without port, the root's dot and case. */
+/** The host of an authority (RFC 3986, section 3.2) in lower case, without port and trailing dot. */
 export function hostname(authority: string): string {
   return authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase();
 }

@@ -51,19 +51,19 @@ export type RouteMetadata =
 /** Reads one parameter of a method from the exchange; `message` is there on sockets. */
 export type Reader = (ctx: Context, message?: unknown) => unknown;
 
-/** Where a parameter stands, for its errors. */
+/** The place of a parameter, for error messages. */
 export interface ParameterSite {
   readonly controller: Class;
   readonly method: string;
   readonly index: number;
   readonly kind: Kind | 'rpc';
-  /** The method of the request; of calls there is none. */
+  /** The HTTP method; undefined for calls. */
   readonly verb?: string;
   /** The full template of the route's path. */
   readonly path: string;
 }
 
-/** What a parameter decorator says of its parameter. */
+/** What a parameter decorator declares. */
 export interface ParameterMetadata {
   readonly name: string;
   readonly args: readonly unknown[];
@@ -72,13 +72,13 @@ export interface ParameterMetadata {
   readonly kinds: readonly Kind[] | undefined;
   /** Whether the value comes from the client: it is converted and validated. */
   readonly input: boolean;
-  /** Whether it says the same for as long as a connection lives, so that it is read once. */
+  /** Whether the value is constant during a connection, so that it is read once. */
   readonly stable: boolean;
-  /** Whether its first argument names one field of a record, which it gives as a whole without. */
+  /** Whether its first argument names one field of a record; without it, the value is the whole record. */
   readonly named: boolean;
-  /** What it takes for itself: it decides the form of a socket's method. */
+  /** The source that it reads; decides the form of a socket's method. */
   readonly takes: 'body' | 'socket' | 'connection' | undefined;
-  /** Finds mistakes of the author at start-up. */
+  /** Checks the arguments at start-up; returns the mistake. */
   readonly check: ((site: ParameterSite, ...args: unknown[]) => string | undefined) | undefined;
 }
 
@@ -98,7 +98,7 @@ export interface ClassMetadata {
 
 const classes = new WeakMap<object, ClassMetadata>();
 
-/** What the decorators of this very class have written, made on first use. */
+/** The metadata of exactly this class, without its bases; created on first use. */
 export function classMetadata(target: object): ClassMetadata {
   let metadata = classes.get(target);
   if (metadata === undefined) {
@@ -109,8 +109,8 @@ export function classMetadata(target: object): ClassMetadata {
 }
 
 /**
- * Refuses to run as a standard decorator, which is given a context where ours are given a name.
- * @throws ConfigurationError naming the decorator, what it stands on, and the compiler's option
+ * Rejects use as a standard decorator, whose second argument is a context instead of a name.
+ * @throws ConfigurationError naming the decorator, its place and the compiler option
  */
 export function refuseStandard(decorator: string, context: unknown): void {
   if (typeof context !== 'object' || context === null || !('kind' in context)) return;
@@ -123,8 +123,9 @@ export function refuseStandard(decorator: string, context: unknown): void {
 }
 
 /**
- * What the decorators of a method have written. `prototype` is what a method's decorator is given.
- * @throws ConfigurationError for what is not a method of instances, and without experimentalDecorators
+ * The metadata of a method, created on first use.
+ * @param prototype the first argument of a method decorator
+ * @throws ConfigurationError for static methods, symbols and constructors, and without experimentalDecorators
  */
 export function methodMetadata(
   prototype: object,
@@ -160,7 +161,7 @@ export function methodMetadata(
   return metadata;
 }
 
-/** A controller with all that its base classes say. */
+/** The metadata of a controller, that of its base classes included. */
 export interface ControllerMetadata {
   readonly path: string;
   readonly options: ControllerOptions;
@@ -169,7 +170,7 @@ export interface ControllerMetadata {
 }
 
 /**
- * Joins what a class and its bases say: middleware of a base runs first; a method that a derived class
+ * Joins the metadata of a class and its bases: middleware of a base runs first; a method that a derived class
  * overrides keeps its routes and parameters unless the derived class writes its own, and its middleware in any case.
  */
 export function controllerMetadata(target: Class): ControllerMetadata | undefined {
@@ -195,7 +196,7 @@ function inherit(base: MethodMetadata | undefined, own: MethodMetadata): MethodM
   if (base === undefined) return own;
   return {
     routes: own.routes.length > 0 ? own.routes : base.routes,
-    // A guard of the base is not lost because the derived method has middleware of its own.
+    // Middleware of the derived method must not remove a guard of the base.
     middleware: [...new Set([...base.middleware, ...own.middleware])],
     parameters: own.parameters.size > 0 ? own.parameters : base.parameters,
     status: own.status ?? base.status,

@@ -19,7 +19,7 @@ export type OriginPolicy =
   | readonly string[]
   | ((origin: string, context: Context) => boolean | PromiseLike<boolean>);
 
-/** A policy as it is asked: whether a request may come from an origin, normalised, that is not ours. */
+/** A compiled policy: decides whether a request may come from a foreign, normalised origin. */
 export type OriginRule = typeof ANY | ((origin: string, ctx: Context) => unknown);
 
 const ANY = Symbol('any origin');
@@ -28,17 +28,16 @@ const ORIGIN = /^([a-z][a-z\d+.-]*):\/\/([\w-]+(?:\.[\w-]+)*|\[[\da-f:.]+\])\.?(
 const DEFAULT_PORTS: Readonly<Record<string, string | undefined>> = { http: '80', https: '443' };
 
 /**
- * Keeps pages of other sites from acting with the visitor's cookies, or from signing the visitor in as somebody else:
- * browsers tell of the page by `Sec-Fetch-Site` (W3C Fetch Metadata) or `Origin` (RFC 6454). A client that sends
- * neither is not a browser.
+ * Rejects requests that a page of another site makes with the visitor's cookies (CSRF). Browsers name the page in
+ * `Sec-Fetch-Site` (W3C Fetch Metadata) or `Origin` (RFC 6454). A client that sends neither is not a browser.
  *
- * @throws HttpError 403 if either names another site, and no rule allows its origin; later where a rule answers later
+ * @throws HttpError 403 if either names another site, and no rule allows its origin; returns a promise if a rule does
  */
 export function checkOrigin(ctx: Context, ...rules: readonly OriginRule[]): void | Promise<void> {
   const { origin: sent, 'sec-fetch-site': site } = ctx.headers;
   if (sent === undefined && (site === undefined || site === 'same-origin' || site === 'none')) return;
   if (rules.includes(ANY)) return;
-  // Node joins two fields by a comma: that is no origin.
+  // Node joins two Origin fields by a comma, which does not parse as an origin.
   const origin = sent === undefined ? undefined : normalOrigin(sent);
   if (origin !== undefined) {
     const near = site === undefined || site === 'same-origin' || site === 'none';
@@ -49,7 +48,7 @@ export function checkOrigin(ctx: Context, ...rules: readonly OriginRule[]): void
   throw foreign();
 }
 
-/** What a rule answers. One that fails lets nobody in: what it throws is logged, unless it says which status it means. */
+/** Asks a rule. If it throws an `HttpError`, that is the response; any other error is logged, and the origin rejected. */
 function ask(rule: Exclude<OriginRule, typeof ANY>, origin: string, ctx: Context): unknown {
   const fail = (error: unknown): never => {
     if (known(error) !== undefined || ctx.ended) throw error;
@@ -76,7 +75,7 @@ function foreign(cause?: unknown): HttpError {
   });
 }
 
-/** Makes a rule of a policy. @throws ConfigurationError for a policy that would match other origins than it seems to, or none. */
+/** Compiles a policy. @throws ConfigurationError for an entry that is not an origin as browsers send it */
 export function originRule(policy: OriginPolicy, where: string): OriginRule {
   if (policy === '*') return ANY;
   if (policy === 'same-origin') return () => false;
@@ -106,8 +105,8 @@ function ownOrigin({ environment, request }: Context): string | undefined {
 }
 
 /**
- * One spelling of an origin: lower case, without the scheme's default port and the root's dot (RFC 3986, section 6.2),
- * and an address as browsers write it. Undefined for what is no origin.
+ * The canonical spelling of an origin: lower case, without default port and trailing dot (RFC 3986, section 6.2), IPv6
+ * addresses as browsers write them. Undefined if the text is not an origin.
  */
 export function normalOrigin(text: string): string | undefined {
   if (text === 'null') return text;
@@ -117,7 +116,7 @@ export function normalOrigin(text: string): string | undefined {
   return `${scheme}://${host}${port === undefined || port === DEFAULT_PORTS[scheme] ? '' : `:${port}`}`;
 }
 
-/** The shortest form of an IPv6 address (RFC 5952); nothing for what is none. */
+/** The shortest form of an IPv6 address (RFC 5952); empty if the text is not an address. */
 function literal(name: string): string {
   return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).hostname : '';
 }

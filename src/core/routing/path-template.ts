@@ -1,7 +1,7 @@
 import { canonicalPath } from './canonical-path.js';
 import { ConfigurationError } from '../base/errors.js';
 
-/** The template of a path, taken apart once for all who compare, check or fill it. */
+/** A parsed path template. */
 export interface Template {
   /** Without names of parameters: `/rooms/:room(^\d+$)/*` has `rooms`, `:(^\d+$)` and `*`. Literal colons stay doubled. */
   readonly segments: readonly string[];
@@ -14,7 +14,7 @@ export interface Template {
 /** An escape of an expression, a literal colon, a parameter, or one character. */
 const TOKENS = /\\[^]|::|:\w+|[^]/g;
 
-/** Reads a template. What stands in an expression, `:id(^[a-z]:x$)`, is neither a parameter nor a slash between segments. */
+/** Parses a template. Colons and slashes inside an expression, `:id(^[a-z]:x$)`, have no meaning. */
 export function readTemplate(path: string): Template {
   const segments: string[] = [];
   const parameters: string[] = [];
@@ -42,8 +42,8 @@ export function readTemplate(path: string): Template {
 }
 
 /**
- * What the router tells templates apart by: names and expressions make no difference to it. Two where the last parameter
- * is optional.
+ * The patterns by which the router distinguishes templates: it ignores names and expressions. Two patterns if the last
+ * parameter is optional.
  */
 export function patternsOf(path: string): string[] {
   const pattern = readTemplate(path)
@@ -64,7 +64,7 @@ const FOREIGN_REST = /\[{1,2}\.\.\.\w+\]{1,2}|\{\*\w+\}|\{\w+\.\.\.\}|<path:\w+>
 const FOREIGN_PARAMETER =
   /\{\/?:?(\w+)(?::(?:\w+(?=\})|((?:[^{}]|\{[^{}]*\})*)))?\}|<(?:\w+:)?(\w+)>|\[(\w+)\]/g;
 
-/** A template of another router as it is written here. */
+/** Translates a template of another router. */
 function translated(path: string): string {
   return path
     .replace(FOREIGN_REST, '*')
@@ -76,8 +76,8 @@ function translated(path: string): string {
 }
 
 /**
- * Refuses a template that would match nothing, or something else than it seems to.
- * @throws ConfigurationError naming the method and the template as it is written here
+ * Rejects a template that would match no path, or other paths than it seems to.
+ * @throws ConfigurationError naming the method and the corrected template
  */
 export function checkTemplate(path: string, name: string): void {
   const { bare, parameters } = readTemplate(path);
@@ -124,10 +124,10 @@ export function checkTemplate(path: string, name: string): void {
   }
 }
 
-/** A colon of the text; one before a name would be a parameter's otherwise. */
+/** An escaped colon: a single one would begin a parameter. */
 const LITERAL_COLON = /::/g;
 
-/** The spelling of requests; undefined where no request is spelt so. A sign that escapes nothing stands for itself. */
+/** The canonical spelling of a template; undefined if no path has one. A `%` that escapes nothing stands for itself. */
 function spelling(bare: string): string | undefined {
   try {
     const canonical = canonicalPath(bare.replace(/%(?![\da-f]{2})/gi, '%25'));

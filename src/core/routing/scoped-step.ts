@@ -4,19 +4,19 @@ import { Scope, SUCCESS, type Outcome } from '../injection/scope.js';
 import type { Logger } from '../base/logger.js';
 import { isThenable } from '../base/promises.js';
 
-/** The scope of an exchange or a call: one for its middleware and its method, made for the first that needs it. */
+/** The scope of an exchange or a call, shared by its middleware and its method, and made on first use. */
 export function scopeOf(ctx: Context): Scope {
   return (ctx.scope ??= new Scope(ctx)) as Scope;
 }
 
-/** The scope of an exchange or a call, if anything has needed one. */
+/** The scope of an exchange or a call, if it was used. */
 export function scopeInUse({ scope }: Context): Scope | undefined {
   return scope as Scope | undefined;
 }
 
 /**
- * Ends the scope of an exchange when its chain is through, and before the head is sent: what fails then is still an
- * answer. The scope of a body that is streamed lasts as long as the body.
+ * Ends the scope of an exchange after its chain and before the head is sent, so that an error of `dispose()` can still
+ * decide the response. The scope of a streamed body lasts as long as the body.
  */
 export function endingScope(scoped: boolean, chain: Step): Step {
   if (!scoped) return chain;
@@ -39,7 +39,7 @@ function end(ctx: Context, outcome: Outcome): void | Promise<void> {
   ctx.defer(() => endLate(scope, logger, ctx.response.writableFinished ? SUCCESS : cut()));
 }
 
-/** Ends a scope after the head: what fails then is only logged. */
+/** Ends a scope after the head was sent: errors are only logged. */
 export async function endLate(scope: Scope, logger: Logger, outcome: Outcome): Promise<void> {
   try {
     await scope.dispose(logger, outcome);
@@ -82,7 +82,7 @@ export function endingWith(
   return { [Symbol.asyncIterator]: () => iterator };
 }
 
-/** Runs `last` when `work` is done, with how it ended, and waits for it only where it gives a promise. */
+/** Runs `last` with the outcome of `work`. Returns a promise only if one of the two does. */
 export function concluding<T>(
   work: () => T | PromiseLike<T>,
   last: (outcome: Outcome) => void | Promise<void>,
@@ -115,7 +115,7 @@ function failing(error: unknown, last: (outcome: Outcome) => void | Promise<void
   });
 }
 
-/** Whether an answer is sent bit by bit, while the method's services are still needed. */
+/** Whether the body is streamed: the services of the method are needed until its end. */
 function isStreamed(answer: unknown): boolean {
   if (typeof answer !== 'object' || answer === null) return false;
   const { body, [Symbol.asyncIterator]: iterate } = answer as {

@@ -6,12 +6,12 @@ import { isThenable } from '../../core/base/promises.js';
 /** Decides whether an exchange may read the channel that `params` select: only `true`, or a promise of it, admits it. */
 export type Authorize = (ctx: Context, params: Readonly<Record<string, string>>) => unknown;
 
-/** An injectable class that decides, with services of its own. */
+/** An injectable class with a method `authorize`, and services of its own. */
 export type AuthorizeClass = new (...args: never[]) => { authorize: Authorize };
 
 /**
- * Gives `value` if the exchange may have it. Everything but an explicit yes denies.
- * @throws HttpError 403, or what `authorize` refused with. An error that says no status is logged.
+ * Returns `value` if `authorize` returns `true`, or a promise of it.
+ * @throws HttpError 403 otherwise, or the `HttpError` that `authorize` throws. Other errors are logged.
  */
 export function admit<T>(authorize: Authorize, ctx: Context, template: string, value: T): T | Promise<T> {
   const decide = (allowed: unknown): T => {
@@ -19,7 +19,7 @@ export function admit<T>(authorize: Authorize, ctx: Context, template: string, v
     throw denied();
   };
   const fail = (error: unknown): never => {
-    // Of a client that has left, the failure is most often that it has left.
+    // If the client has left, the error is most often a consequence of that.
     if (known(error) !== undefined || ctx.ended) throw error;
     const { environment, id: requestId } = ctx;
     environment.logger.error({ err: error, channel: template, requestId }, 'authorize of a channel failed');
@@ -35,14 +35,15 @@ export function admit<T>(authorize: Authorize, ctx: Context, template: string, v
   return decide(allowed);
 }
 
-/** True for a class whose instances decide. */
+/** Whether it is a class with a method `authorize`, not a function. */
 export function isAuthorizeClass(authorize: Authorize | AuthorizeClass): authorize is AuthorizeClass {
   const { prototype } = authorize as { prototype?: { authorize?: unknown } };
   return typeof prototype?.authorize === 'function';
 }
 
 /**
- * Refuses what cannot decide. Given and undefined is a mistake, too: the channel would be open to everyone.
+ * Rejects an `authorize` that is neither a function nor such a class. An explicit `undefined` is a mistake, too: it would
+ * open the channel to everyone.
  * @throws ConfigurationError
  */
 export function checkAuthorize(authorize: unknown, template: string): void {

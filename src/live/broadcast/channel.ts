@@ -15,7 +15,7 @@ import type { Topics } from './topics.js';
 export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
   readonly #topics: Topics;
   readonly #bounds: HistoryBounds | undefined;
-  /** When an exchange was given it: what has revoked the channel since then holds for it. */
+  /** When the exchange received it: later revocations of the channel apply to it. */
   readonly #given: number;
 
   /** @internal */
@@ -24,7 +24,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     /** The template, filled: `rooms/lobby`. */
     readonly name: string,
     topics: Topics,
-    /** The exchange or call that it was given to: loops over the channel end with it. */
+    /** The exchange or call that received it: loops over the channel end with it. */
     private readonly exchange?: Context,
   ) {
     super();
@@ -39,9 +39,9 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   }
 
   /**
-   * Sends a value to all readers, encoded once per format. It is kept in the history, if the channel has one.
-   * @throws TypeError for a value that has no JSON form, or that the channel's schema refuses. Readers whose
-   * format can encode it have received it.
+   * Sends a value to all readers, encoded once per format, and adds it to the history, if the channel has one.
+   * @throws TypeError for a value that has no JSON form, or that the schema of the channel rejects. Readers whose format
+   * can encode the value get it all the same.
    */
   publish(value: T): void {
     const { schema } = this.definition.options;
@@ -52,14 +52,14 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   }
 
   /**
-   * Subscribes a connection: it gets what it missed, then live messages. Call the returned function to unsubscribe.
+   * Subscribes a connection: it gets the messages that it missed, then live ones. Call the returned function to unsubscribe.
    *
    * @throws HttpError 401 if the readers of the channel were revoked since `@Channel` gave it
    */
   subscribe(connection: Connection): () => void {
     this.#mayBeRead();
     const end = this.#topics.subscribe(this.name, this.definition, connection);
-    // What its own method takes is read anew at renew() in any case; a call has proved it for its connection, once.
+    // renew() authorizes the channels of the connection's own method anyway, but not those of its calls.
     const own: unknown = this.exchange === connection.context ? undefined : this.exchange?.connection;
     if (own !== connection || this.definition.options.authorize === undefined) return end;
     // Kept for as long as the connection reads: it holds the definition, not the call.
@@ -68,7 +68,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     return connection.admittedBy(this.name, admit, end);
   }
 
-  /** What the channel has kept, oldest first. @throws HttpError 401 where it was revoked since `@Channel` gave it */
+  /** The values in the history, oldest first. @throws HttpError 401 if the channel was revoked since `@Channel` gave it */
   async history(): Promise<T[]> {
     this.#mayBeRead();
     if (this.#bounds === undefined) return [];
@@ -78,8 +78,8 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   }
 
   /**
-   * @internal The newest of what the channel has kept, oldest first: as many as are no more than so many bytes of JSON.
-   * What has no JSON form is left out, as readers of events do not receive it either.
+   * @internal The newest values in the history, oldest first, as many as fit into `bytes` of JSON. Values without a JSON
+   * form are left out, as they are for readers of events.
    */
   async newest(bytes: number): Promise<T[]> {
     const kept = await this.history();
@@ -115,7 +115,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     return feed as AsyncIterator<T, void>;
   }
 
-  /** Code in the server reads for itself; an exchange was admitted at a time, and to what was not revoked since. */
+  /** @throws HttpError 401 if the channel was revoked since the exchange received it; never for code on the server */
   #mayBeRead(): void {
     if (this.exchange === undefined || !this.#topics.revoked.isRevoked(this.name, this.#given)) return;
     throw new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' });
@@ -162,7 +162,7 @@ export class Presence {
   }
 }
 
-/** The JSON text of a value; undefined for what has none, whose publisher has been told so. */
+/** The JSON text of a value; undefined if it has none: `publish()` has thrown for it. */
 function jsonOf(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);

@@ -14,7 +14,7 @@ declare module '../../core/exchange/environment.js' {
   }
 }
 
-/** Makes the function of an injectable class that authorizes. */
+/** Makes the `authorize` function of an injectable class. */
 export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Authorize;
 
 /**
@@ -34,14 +34,14 @@ export type ResolveAuthorize = (target: AuthorizeClass, channel: string) => Auth
  */
 export class Channels {
   /** @internal */ readonly topics: Topics;
-  /** The definitions that share no name with another. */
+  /** Definitions that were compared with all others, and can produce none of their names. */
   readonly #compared = new WeakSet<ChannelDefinition<never>>();
-  /** Those that routes read. */
+  /** Definitions that routes read. */
   readonly #declared = new TemplateTree<ChannelDefinition<never>>();
-  /** Those that only code in the server uses, which may make one for each name: some of them. */
+  /** The latest definitions that only code on the server uses, which may define any number. */
   #others = new TemplateTree<ChannelDefinition<never>>();
   #count = 0;
-  /** Who may read the channels that routes read; undefined for everybody. */
+  /** The `authorize` functions of the definitions that routes read; undefined: every reader is admitted. */
   readonly #authorize = new Map<ChannelDefinition<never>, Authorize | undefined>();
 
   /** @internal */
@@ -62,8 +62,8 @@ export class Channels {
   }
 
   /**
-   * @internal Enters a definition whose channels a route reads, before any request comes.
-   * @throws ConfigurationError if another one can be filled to the same name: each would admit the readers of the other.
+   * @internal Declares at start-up a definition that a route reads.
+   * @throws ConfigurationError if another definition can produce the same name: each would admit the readers of the other
    */
   declare(definition: ChannelDefinition<never>, resolve: ResolveAuthorize): void {
     if (this.#authorize.has(definition)) return;
@@ -75,8 +75,8 @@ export class Channels {
   }
 
   /**
-   * @internal The channel that the path of an exchange picks.
-   * @throws HttpError 403 unless the exchange may read it, and 404 where the path leaves a parameter of it empty.
+   * @internal The channel that the path parameters of an exchange select.
+   * @throws HttpError 403 if the exchange may not read it; 404 if the path leaves one of its parameters empty
    */
   read(definition: ChannelDefinition<never>, ctx: Context): Channel<never> | Promise<Channel<never>> {
     const { params } = ctx;
@@ -84,10 +84,10 @@ export class Channels {
     const channel = new Channel(definition, definition.name(params), this.topics, ctx);
     const { options, template } = definition;
     if (options.authorize === undefined) return channel;
-    return admit(this.#authorize.get(definition) ?? nobody, ctx, template, channel);
+    return admit(this.#authorize.get(definition) ?? denyAll, ctx, template, channel);
   }
 
-  /** True for one that is new. @throws ConfigurationError for one that shares names with another */
+  /** True for a new definition. @throws ConfigurationError if it shares names with another */
   #compare(definition: ChannelDefinition<never>): boolean {
     if (this.#compared.has(definition)) return false;
     const segments = segmentsOf(definition);
@@ -116,7 +116,7 @@ export class Channels {
 /** How many definitions are remembered that no route reads. */
 const REMEMBERED = 1_000;
 
-/** A definition that no route has declared is not one that a reader may ask for. */
-function nobody(): boolean {
+/** Admits no reader: the policy of a definition that no route has declared. */
+function denyAll(): boolean {
   return false;
 }

@@ -121,7 +121,7 @@ export function defineChannel<T = unknown>(
   return definition;
 }
 
-/** Whether a definition is what `defineChannel` returned, not a copy of it. */
+/** Whether `defineChannel` returned this very object: a copy may lack policies. */
 export function isDefinition(definition: ChannelDefinition<never>): boolean {
   return DEFINITIONS.has(definition);
 }
@@ -134,19 +134,19 @@ export function isDefinitionLike(value: unknown): value is ChannelDefinition<nev
 
 const DEFINITIONS = new WeakSet<object>();
 
-/** A literal, which never looks like a parameter or another topic of the channel; or `:name`, or `:*` for a wildcard. */
+/** A literal without `:`, `#`, `?` and `*`; or a parameter `:name`, or `:*` for a wildcard. */
 const SEGMENT = /^(?:[^:#?*][^#?*]*|:(?:\w+|\*))$/;
 
 function isParameter(segment: string): boolean {
   return segment.startsWith(':');
 }
 
-/** The segments of a template, for a `TemplateTree`. A value never fills more than one, nor less. */
+/** The segments of a template, for a `TemplateTree`: each parameter fills exactly one. */
 export function segmentsOf({ template }: ChannelDefinition<never>): string[] {
   return template.split('/').map((segment) => (isParameter(segment) ? ':' : segment));
 }
 
-/** A value as a segment: escaped, so that it cannot spell another name. */
+/** Escapes a value, so that it fills one segment and cannot spell another name. */
 function filled(segment: string, value: unknown, template: string): string {
   const text = typeof value === 'boolean' ? String(value) : idText(value);
   if (text !== undefined && text !== '') return encodeURIComponent(text);
@@ -155,7 +155,7 @@ function filled(segment: string, value: unknown, template: string): string {
   );
 }
 
-/** The bounds of a history; undefined where the channel keeps none. */
+/** The bounds of the history; undefined if the channel has none. */
 export function boundsOf(history: ChannelOptions<never>['history']): HistoryBounds | undefined {
   if (history === undefined || history === 0) return undefined;
   const given = typeof history === 'number' ? { messages: history } : history;

@@ -2,7 +2,7 @@ import type { RevokeTarget } from '../connections/revocations.js';
 import type { HistoryBounds } from './history.js';
 import type { Message } from '../encoding/message.js';
 
-/** Why a reader that resumes cannot get all that it missed. */
+/** Why a resuming reader cannot get all messages that it missed. */
 export type GapReason =
   /** The server was restarted, and its history began anew. */
   | 'epoch'
@@ -13,12 +13,12 @@ export type GapReason =
   /** More was missed than is sent at once. */
   | 'limit';
 
-/** What a reader is given first. */
+/** The messages that a new or resuming reader gets first. */
 export interface Replay {
   readonly messages: readonly Message[];
-  /** Why something is missing before them; undefined where nothing is. */
+  /** Why messages are missing before them; undefined if none are. */
   readonly gap: GapReason | undefined;
-  /** The cursor of a reader that has seen all of it. */
+  /** The cursor of a reader that has received them all. */
   readonly top: string;
 }
 
@@ -26,30 +26,30 @@ export interface Replay {
 export interface Member {
   /** The user's id. */
   readonly id: string;
-  /** What others may see of the user. */
+  /** The result of `presence(user)`, which other readers see. */
   readonly info: unknown;
 }
 
 /**
  * Carries channels, presence and revocation between processes: `createApp({ broker })`. The default works in memory, for one
- * process. An implementation may be asynchronous, but for one topic it does what it is asked in that order, and delivers messages
- * in their order. The cursors of a topic grow.
+ * process. An implementation may be asynchronous, but it handles the calls for one topic in order, and delivers messages in
+ * order. The cursors of a topic grow.
  */
 export interface Broker {
-  /** Hands a message to all who have attached to the topic, in all processes, and keeps it within the bounds. */
+  /** Delivers a message to every process that has attached the topic, and keeps it in the history within `bounds`. */
   publish(topic: string, message: Message, bounds: HistoryBounds | undefined): void | Promise<void>;
-  /** Messages of the topic are received from now on, with their cursors where it has a history. */
+  /** Calls `receive` with each message of the topic from now on; a message in a history has its cursor as id. */
   attach(topic: string, receive: (message: Message) => void): void | Promise<void>;
   detach(topic: string): void | Promise<void>;
-  /** What came after a cursor; all that is kept where there is none. */
+  /** The messages after a cursor; the whole history without one. */
   replay(topic: string, cursor: string | undefined, bounds: HistoryBounds): Replay | Promise<Replay>;
-  /** A connection of the member is on the topic. True if it is the member's first. */
+  /** Adds a connection of the member. True if it is the member's first. */
   join(topic: string, member: Member): boolean | Promise<boolean>;
-  /** A connection of the member has left; `member` is what it joined with. True if it was the member's last. */
+  /** Removes a connection of the member, by the object that it joined with. True if it was the member's last. */
   leave(topic: string, member: Member): boolean | Promise<boolean>;
-  /** Each member once, with the information of the latest connection that is still there. */
+  /** Each member once, with the info of its latest connection. */
   members(topic: string): Member[] | Promise<Member[]>;
-  /** Ends the connections that the target names, in all processes. */
+  /** Calls the revocation listeners of all processes. */
   revoke(target: RevokeTarget, reason: string): void | Promise<void>;
   onRevoke(listener: (target: RevokeTarget, reason: string) => void): void;
   close(): void | Promise<void>;

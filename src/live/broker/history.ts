@@ -4,7 +4,7 @@ import type { Message } from '../encoding/message.js';
 export interface HistoryBounds {
   /** Messages. */
   readonly messages: number;
-  /** Bytes: of text, of bytes, of JSON text, or of a structured clone of what has no JSON form. */
+  /** Bytes: of text, of bytes, of JSON text, or of a structured clone if the value has no JSON form. */
   readonly bytes: number;
   /** Milliseconds. */
   readonly age: number;
@@ -17,13 +17,13 @@ interface Kept {
   readonly at: number;
 }
 
-/** What a kept message costs beside its value, in bytes. */
+/** The memory of a kept message besides its value, in bytes. */
 const OVERHEAD = 200;
 
 /** The last messages of one channel, within its bounds. */
 export class History {
   #kept: Kept[] = [];
-  /** Where what is kept begins: what is trimmed is taken off in one go now and then. */
+  /** The index of the oldest message: trimmed ones are removed from the array in batches. */
   #head = 0;
   #bytes = 0;
 
@@ -33,13 +33,13 @@ export class History {
     private readonly now: () => number = Date.now,
   ) {}
 
-  /** The offset up to which messages are gone: a reader that is behind it has missed some. */
+  /** The offset up to which messages were trimmed: a reader behind it has missed some. */
   get trimmed(): number {
     this.#trim();
     return this.gone;
   }
 
-  /** Bytes of memory, about. */
+  /** The approximate memory in bytes. */
   get weight(): number {
     return this.#bytes + (this.#kept.length - this.#head) * OVERHEAD;
   }
@@ -49,7 +49,7 @@ export class History {
     return this.#kept.at(-1)?.offset ?? this.gone;
   }
 
-  /** Forgets the oldest messages until the rest weighs no more than that. */
+  /** Drops the oldest messages until the rest weighs at most `weight` bytes. */
   shrink(weight: number): void {
     while (this.weight > weight && this.#head < this.#kept.length) this.#shift();
   }

@@ -4,42 +4,42 @@ import { formatCursor, newEpoch, nonceOf, parseCursor } from '../encoding/cursor
 import { History, type HistoryBounds } from './history.js';
 import type { Message } from '../encoding/message.js';
 
-/** From how many histories on those that time has emptied are looked for. */
+/** From how many histories on the broker looks for expired ones. */
 const SWEEP = 1_000;
 
-/** What a channel costs beside its messages and its name, in bytes. */
+/** The memory of a channel besides its messages and its name, in bytes. */
 const NAME = 500;
 
-/** The broker of a single process: in memory, and at once. */
+/** The default broker: in memory, synchronous, for one process. */
 export class LocalBroker implements Broker {
   readonly #epoch = newEpoch();
   readonly #receivers = new Map<string, (message: Message) => void>();
   readonly #histories = new Map<string, History>();
-  /** Of each member what its connections joined with, in order. */
+  /** By topic and member id: one entry per connection, in the order of joining. */
   readonly #present = new Map<string, Map<string, Member[]>>();
-  /** From how many histories on those that time has emptied are looked for. */
+  /** The number of histories at which the broker looks for expired ones next. */
   #sweepAt = SWEEP;
   readonly #revokers: ((target: RevokeTarget, reason: string) => void)[] = [];
-  /** One count for all channels: a channel that is forgotten and comes back never repeats an offset. */
+  /** One counter for all channels: a channel that is forgotten and used again never repeats an offset. */
   #offset = 0;
-  /** Up to where forgotten channels had lost messages: those who come back to one are told rather than misled. */
+  /** The highest offset that a forgotten channel has lost: readers that resume below it get a gap. */
   #forgotten = 0;
 
-  /** What all histories weigh together. */
+  /** The weight of all histories in bytes. */
   #weight = 0;
 
   constructor(
     private readonly now: () => number = Date.now,
-    /** Bytes that all histories may keep together. */
+    /** The maximum weight of all histories in bytes. */
     private readonly most = Infinity,
   ) {}
 
-  /** How many channels have a history here. */
+  /** The number of channels with a history. */
   get kept(): number {
     return this.#histories.size;
   }
 
-  /** What the histories keep: bytes, about, and of how many channels. */
+  /** The approximate size of the histories in bytes, and the number of their channels. */
   get history(): { bytes: number; channels: number } {
     return { bytes: this.#weight, channels: this.#histories.size };
   }
@@ -66,7 +66,7 @@ export class LocalBroker implements Broker {
 
   replay(topic: string, cursor: string | undefined): Replay {
     const history = this.#histories.get(topic);
-    // What time has taken is gone before anything is read.
+    // Trims by age first.
     if (history !== undefined) this.#isEmpty(history);
     const top = this.#cursor(topic, this.#offset);
     if (cursor === undefined) return { messages: history?.after(0) ?? [], gap: undefined, top };
@@ -122,7 +122,7 @@ export class LocalBroker implements Broker {
 
   #keep(topic: string, bounds: HistoryBounds, offset: number, message: Message): void {
     const history = this.#history(topic, bounds);
-    // The order of the map is that of the last messages: the quietest channel comes first.
+    // The map is ordered by the latest message of each channel: the quietest comes first.
     this.#histories.delete(topic);
     this.#histories.set(topic, history);
     this.#weigh(history, () => history.append(offset, message));
@@ -134,7 +134,7 @@ export class LocalBroker implements Broker {
     if (this.#weight > this.most) this.#weigh(history, () => history.shrink(this.most - NAME - topic.length));
   }
 
-  /** A history loses by time as well: its weight is taken anew whenever it changes. */
+  /** Applies a change to a history and updates the total weight: messages may expire meanwhile. */
   #weigh(history: History, change: () => void): void {
     this.#weight -= history.weight;
     change();
@@ -163,7 +163,7 @@ export class LocalBroker implements Broker {
     return history;
   }
 
-  /** An empty history costs nothing, if nobody reads the channel. */
+  /** Deletes an empty history of a channel without readers. */
   #forget(topic: string): void {
     const history = this.#histories.get(topic);
     if (history === undefined || !this.#isEmpty(history) || this.#receivers.has(topic)) return;
@@ -171,7 +171,7 @@ export class LocalBroker implements Broker {
     this.#delete(topic, history);
   }
 
-  /** Each is looked at again only when there are twice as many: the cost is shared by those that came. */
+  /** Runs next when the number of histories has doubled, so that its cost per new history is constant. */
   #sweep(): void {
     for (const topic of this.#histories.keys()) this.#forget(topic);
     this.#sweepAt = Math.max(SWEEP, this.#histories.size * 2);
