@@ -102,6 +102,22 @@ describe('the framing of responses', () => {
         response.writeHead(200, ['Transfer-Encoding', 'chunked', 'Content-Length', '5']);
         response.end('hello');
       }
+      @Get('/both-before-nothing') bothBeforeNothing(@Ctx() { response }: Context) {
+        Reflect.apply(response.writeHead.bind(response), undefined, [
+          200,
+          { 'transfer-encoding': 'chunked', 'content-length': 5 },
+          undefined,
+        ]);
+        response.end('hello');
+      }
+      @Get('/long-before-nothing') longBeforeNothing(@Ctx() { response }: Context) {
+        Reflect.apply(response.writeHead.bind(response), undefined, [
+          200,
+          { 'content-length': 5 },
+          undefined,
+        ]);
+        response.end('12345SURPLUS');
+      }
       @Get('/no-content') noContent(@Ctx() ctx: Context) {
         ctx.setHeader('content-length', 5).status = 204;
         return Readable.from(['12345']);
@@ -187,6 +203,7 @@ describe('the framing of responses', () => {
     '/long',
     '/long-at-once',
     '/long-by-hand',
+    '/long-before-nothing',
     '/none-but-written',
     '/short',
     '/wrong-length',
@@ -199,7 +216,7 @@ describe('the framing of responses', () => {
     });
   }
 
-  for (const path of ['/both', '/both-by-hand']) {
+  for (const path of ['/both', '/both-by-hand', '/both-before-nothing']) {
     it(`never has both a length and a transfer coding: ${path}`, async () => {
       const answer = await ask(`GET ${path}`);
 

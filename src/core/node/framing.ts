@@ -66,13 +66,18 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 
 /** A field of the head: what `writeHead` is given wins over what was set. One that is given twice is both, in one list. */
 function fieldOf(response: ServerResponse, args: unknown[], name: string): string | undefined {
-  const value = givenIn(args.at(-1), name) ?? response.getHeader(name);
+  const value = givenIn(args[placeOfFields(args)], name) ?? response.getHeader(name);
   return value === undefined || value === null
     ? undefined
     : [value as string | string[]].flat(Infinity).join(', ');
 }
 
-/** What the last argument of `writeHead` gives of a field: a record, a list of pairs, or names and values by turns. */
+/** Which argument of `writeHead` has the fields, as Node decides: the last that is given, with or without a phrase. */
+function placeOfFields([, reason, fields]: unknown[]): 1 | 2 {
+  return typeof reason === 'string' || (fields !== undefined && fields !== null) ? 2 : 1;
+}
+
+/** What an argument of `writeHead` gives of a field: a record, a list of pairs, or names and values by turns. */
 function givenIn(fields: unknown, name: string): unknown {
   if (typeof fields !== 'object' || fields === null) return undefined;
   let given: unknown;
@@ -98,9 +103,9 @@ function givenIn(fields: unknown, name: string): unknown {
 /** Takes a field from the head, wherever it was given. */
 function without(response: ServerResponse, args: unknown[], name: string): unknown[] {
   response.removeHeader(name);
-  const fields = args.at(-1);
-  if (typeof fields !== 'object' || fields === null) return args;
-  return [...args.slice(0, -1), rest(fields, name)];
+  const place = placeOfFields(args);
+  const fields = args[place];
+  return typeof fields === 'object' && fields !== null ? args.with(place, rest(fields, name)) : args;
 }
 
 function rest(fields: object, name: string): object {
