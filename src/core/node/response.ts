@@ -148,7 +148,11 @@ export class Response<R extends IncomingMessage = IncomingMessage> extends Frame
     const { req: request } = this;
     if (request.complete) return;
     // Node forgets the request with its answer: who still reads the body hears of the end by this alone.
-    socket.once('close', () => request.destroy());
+    const destroy = (): void => void request.destroy();
+    const release = (): void => void socket.off('close', destroy);
+    socket.once('close', destroy);
+    // The connection may serve many more requests: it holds each only until its body has come.
+    request.once('end', release).once('close', release);
     socket.destroySoon = () => {
       // Nobody reads the body any more, and Node's parser may have stopped to take it from the network.
       request.resume();

@@ -6,6 +6,8 @@ import { answersIn, problemOf, type WireAnswer } from '../../support/raw-answers
 import { RawClient } from '../../support/raw-client.js';
 
 const reached: string[] = [];
+/** How many listeners wait for the end of the connection, at each request. */
+const listeners: number[] = [];
 
 @Controller()
 class Taking {
@@ -25,6 +27,10 @@ class Taking {
   }
   @Post('/by-hand') byHand(@Ctx() ctx: Context): void {
     ctx.response.writeHead(429, { 'content-type': 'text/plain', connection: 'close' }).end('slower');
+  }
+  @Post('/counted') counted(@Ctx() ctx: Context) {
+    listeners.push(ctx.request.socket.listenerCount('close'));
+    throw new HttpError(401);
   }
   @Post('/next') next() {
     reached.push('next');
@@ -78,6 +84,17 @@ describe('HTTP', () => {
         expect(answers.map(({ status, body }) => [status, body])).to.deep.equal([[429, 'slower']]);
       });
     }
+
+    holds('leave nothing on a connection that is kept, when their body has come', async () => {
+      const client = await RawClient.connect(await server.url());
+      for (let i = 1; i <= 20; i++) {
+        client.head('POST /counted HTTP/1.1', 'Host: localhost', 'Content-Length: 5');
+        await client.until((bytes) => bytes.toString('latin1').split('HTTP/1.1 401').length > i);
+        client.write('hello');
+      }
+      client.socket.destroy();
+      expect(Math.max(...listeners) - Math.min(...listeners)).to.be.below(3);
+    });
 
     holds('read their 413 after 20 MB (parts of a form)', async () => {
       const client = await RawClient.connect(await server.url());
