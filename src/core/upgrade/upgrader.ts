@@ -155,13 +155,14 @@ export class Upgrader {
     const { socket: socketRoute } = route;
     const { socket, head } = wire;
     if (socketRoute === undefined || socket.destroyed || ctx.headSent) return admission.withdraw();
+    const fields = ctx.responseInUse === undefined ? [] : fieldsOf(ctx.responseInUse);
     unwatch(socket);
     const request = this.deflate !== false ? withDeflate(ctx.request) : ctx.request;
     const response = ctx.switchProtocols(carryFacts(ctx, headOf(ctx.request)), (response) =>
       sentResponse(ctx, response),
     );
     if (response !== undefined) {
-      this.#fields.set(request, fieldsOf(response));
+      this.#fields.set(request, fields);
       response.detachSocket(socket as NetSocket);
     }
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);

@@ -1,5 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
-import { Controller, Get, Post, WebSocket } from 'coequal';
+import { connect, Controller, Get, Post, UseMiddleware, WebSocket } from 'coequal';
 import { mistreated } from '../../support/canary.js';
 import { Echoes, QUIET } from '../../support/echoes.js';
 import { HANDSHAKE, RawClient, type RawAnswer } from '../../support/raw-client.js';
@@ -12,6 +13,19 @@ class Page {
   @Post('/page') post() {
     return 'posted';
   }
+  @WebSocket('/broken')
+  @UseMiddleware(
+    connect((_req: unknown, res: ServerResponse, next: () => void) => {
+      // As on-headers does it.
+      const writeHead = res.writeHead.bind(res);
+      res.writeHead = () => {
+        res.writeHead = writeHead;
+        throw new Error('broken');
+      };
+      next();
+    }),
+  )
+  broken() {}
   @WebSocket('/chosen', { protocols: ['v2', 'v1'] }) chosen() {
     return 'chosen';
   }
@@ -61,6 +75,11 @@ describe('Upgrade', () => {
     await client.closed();
     return opening;
   }
+
+  holds('is refused with 500 if a listener of its head throws', async () => {
+    const refusal = await server.socket('/broken').catch((error: unknown) => error);
+    expect(String(refusal)).to.match(/refused with 500/);
+  });
 
   function refuses(name: string, [status, detail, headers = {}]: Refusal, lines: string[], then = ''): void {
     holds(
