@@ -217,7 +217,11 @@ function forward(ctx: Context, answer: ForeignResponse): void {
 /** Lets go of what was to be sent and is not: the source of a forwarded body would wait for its reader. */
 export function discard(ctx: Context): void {
   const answer = ctx.answer?.value;
-  if (typeof answer !== 'object' || answer === null || isPlain(answer) || !isResponse(answer)) return;
+  if (typeof answer !== 'object' || answer === null || isPlain(answer)) return;
+  if (!isResponse(answer)) {
+    const end = async (): Promise<unknown> => (isSource(answer) ? valuesOf(answer).return?.() : undefined);
+    return ctx.environment.pending(end());
+  }
   const { body: content } = answer;
   if (isNodeStream(content)) content.destroy();
   // A body that is being read already is its reader's.

@@ -70,6 +70,15 @@ class Sources {
     return silent();
   }
 
+  @Everywhere('/unsent')
+  @UseMiddleware(async (_ctx, next) => {
+    await next();
+    throw broken;
+  })
+  unsent() {
+    return unclean(() => undefined);
+  }
+
   @Get('/late') async late(@Ctx() ctx: Context) {
     await left(ctx);
     return missing();
@@ -140,6 +149,13 @@ describe('Process', () => {
       expect((await http.open(server, '/refused')).problem).to.include({ status: 500 });
       expect(stream.destroyed).to.equal(true);
     });
+
+    for (const door of doors.filter(({ kind }) => kind !== 'websocket')) {
+      holds(`are ended where middleware fails after a ${door.kind} method returned them`, async () => {
+        expect((await door.open(server, '/unsent')).problem).to.include({ status: 500 });
+        expect(returned).to.equal(1);
+      });
+    }
 
     for (const [name, path] of [
       ['that fail', '/late'],
