@@ -12,6 +12,10 @@ describe('socket.raw', () => {
         socket.raw.send(`${binary ? 'bytes' : 'text'} of ${data.length}`),
       );
     }
+    @WebSocket('/raw-invalid') invalid(@Socket() socket: Socket) {
+      socket.send(new Blob(['first']));
+      Reflect.apply(socket.raw.send.bind(socket.raw), undefined, [{ a: 1 }]);
+    }
     @WebSocket('/raw-late') async late(@Socket(String) socket: Socket<string>) {
       for await (const text of socket) {
         if (text !== 'switch') continue;
@@ -48,6 +52,11 @@ describe('socket.raw', () => {
   }
 
   const server = serve({ controllers: [Raw, Pausing] });
+
+  it('closes with 1011 if what waits for a Blob cannot be sent', async () => {
+    const socket = await server.socket('/raw-invalid');
+    expect((await socket.closed()).code).to.equal(1011);
+  });
 
   it('emits nothing while it is paused, from the opening on', async () => {
     log = [];

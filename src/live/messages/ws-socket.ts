@@ -93,7 +93,12 @@ export class Peer extends WebSocket {
       bytes: blob?.size ?? sizeOf(data),
       ...(blob !== undefined && { read }),
       run: () => {
-        if (failure === undefined) return this.sendNow(content, ...args.slice(1));
+        try {
+          if (failure === undefined) return this.sendNow(content, ...args.slice(1));
+        } catch (error) {
+          // Its caller has gone on, and what waits behind it is still to be sent.
+          failure = error as Error;
+        }
         callback?.(failure);
         this.connection.failed(failure);
       },
