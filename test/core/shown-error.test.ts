@@ -34,6 +34,8 @@ const THROWN: Record<string, () => Error> = {
         'x-kept': 'yes',
       },
     }),
+  upstream: () => Object.assign(new Error('secret'), { status: 404, headers: { 'x-upstream': 'yes' } }),
+  unavailable: () => createError(503, { headers: { 'retry-after': '3', 'set-cookie': 'a=1' } }),
   bug: () => new Error('secret'),
 };
 
@@ -113,6 +115,14 @@ describe('errors with a status of their own', () => {
     expect(made.headers.get('x-hint')).to.equal('dogs');
     expect([hostile.headers.get('x-kept'), hostile.headers.get('x-split')]).to.deep.equal(['yes', null]);
     expect(await hostile.json()).to.include({ detail: 'shown' });
+  });
+
+  it('leave out the fields of an upstream, and its cookies', async () => {
+    const ask = (body: string) =>
+      server.fetch('/do', { method: 'POST', headers: { 'content-type': 'text/plain' }, body });
+    expect((await ask('upstream')).headers.has('x-upstream')).to.equal(false);
+    const { headers } = await ask('unavailable');
+    expect([headers.get('retry-after'), headers.get('set-cookie')]).to.deep.equal(['3', null]);
   });
 
   it('refuse streams and sockets', async () => {

@@ -23,7 +23,8 @@ export function toHttpError(error: unknown): HttpError {
 
 /**
  * An error that says which status it stands for: an `HttpError`, or one of the shape that `http-errors`, body-parser
- * and express-jwt share: `status` or `statusCode`, `headers`, and `expose`, without which its message is not shown.
+ * and express-jwt share: `status` or `statusCode`, `headers`, and `expose`, without which neither its
+ * message nor its fields are shown: an upstream's error may hold those of another response.
  */
 export function known(error: unknown): HttpError | undefined {
   if (safeInstanceof(HttpError, error)) return error;
@@ -33,7 +34,10 @@ export function known(error: unknown): HttpError | undefined {
     const code = [status, statusCode].find(isErrorStatus);
     if (code === undefined) return undefined;
     const detail = expose === true && typeof message === 'string' ? message : undefined;
-    return new HttpError(code, detail, { cause: error, headers: fieldsOf(headers) });
+    return new HttpError(code, detail, {
+      cause: error,
+      headers: fieldsOf(typeof expose === 'boolean' ? headers : undefined),
+    });
   } catch {
     // A proxy that throws when it is asked says nothing.
     return undefined;
@@ -103,7 +107,8 @@ function fieldsOf(headers: unknown): OutgoingHttpHeaders {
 }
 
 /** Fields that the response decides itself: of its body, of its framing, and of its connection. */
-const OWN = /^(?:content-.*|transfer-encoding|trailer|keep-alive|te|proxy-connection)$/i;
+const OWN =
+  /^(?:content-.*|transfer-encoding|trailer|keep-alive|te|proxy-connection|connection|upgrade|set-cookie)$/i;
 const NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
 
 function isFieldValue(value: unknown): boolean {
