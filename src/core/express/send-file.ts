@@ -53,6 +53,19 @@ async function transfer(
   const found = await send(asked(response), path, { ...options, etag: true, contentType: false });
   if (found.type === 'directory') throw Object.assign(new Error('EISDIR, read'), { code: 'EISDIR' });
   if (found.type === 'error') throw failure(found.statusCode, found.metadata.error, found.headers);
+  try {
+    await deliver(response, found, headers);
+  } finally {
+    // Its file may be open, whether it was read or not.
+    found.stream.destroy();
+  }
+}
+
+async function deliver(
+  response: ServerResponse<ExpressRequest>,
+  found: Extract<Awaited<ReturnType<Send>>, { type: 'file' }>,
+  headers: Record<string, string | string[]>,
+): Promise<void> {
   // As in Express, fields of the response win over those of the file, and the options set theirs first.
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   const { 'Content-Length': length, 'Content-Range': range, ...others } = found.headers;
@@ -65,12 +78,10 @@ async function transfer(
   else if (isFresh(response)) {
     response.statusCode = 304;
     for (const name of CONTENT) response.removeHeader(name);
-    found.stream.destroy();
     return void response.end();
   }
   return new Promise((sent, failed) => {
     finished(response, { readable: false }, (error) => {
-      found.stream.destroy();
       if (error == null) sent();
       else failed(new Disconnected());
     });
