@@ -40,6 +40,26 @@ describe('compose', () => {
     expect(journal.entries).to.deep.equal(['a >', 'b >', 'step', '< b', '< a']);
   });
 
+  it('returns what the step came to, or a refusal that names the middleware', async () => {
+    const step = async () => 'done';
+    const pass = link(async (_ctx, next) => {
+      await next();
+    });
+    const stop = link(() => undefined, 'stop');
+    const catches = link((_ctx, next) => next().catch(() => undefined), 'catches');
+    const fail = () => Promise.reject(new Error('no'));
+
+    expect(await compose([pass, pass], step)(exchange().ctx)).to.equal('done');
+    expect(await compose([pass, stop], step)(exchange().ctx)).to.deep.equal({
+      type: 'refused',
+      why: 'stop neither called next() nor answered',
+    });
+    expect(await compose([pass, catches], fail)(exchange().ctx)).to.deep.equal({
+      type: 'refused',
+      why: 'catches caught the error of next() and did not answer',
+    });
+  });
+
   it('is the innermost step itself without middleware', () => {
     const step = () => undefined;
     expect(compose([], step)).to.equal(step);

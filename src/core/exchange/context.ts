@@ -47,8 +47,8 @@ export class Context {
   #id: string | undefined = undefined;
   #abort: AbortController | undefined = undefined;
   #deferred: (() => unknown)[] | undefined = undefined;
-  /** Whether somebody ends the exchange when its time has come. */
-  protected watched = false;
+  /** Whether something calls `end()`: the upgrader, the caller of a call, or a listener of the response. */
+  protected endObserved = false;
   #ended = false;
   /** Of an upgrade its socket, until somebody asks for the response. */
   #response: ServerResponse | Duplex;
@@ -69,7 +69,7 @@ export class Context {
     this.#response = response;
     this.since = environment.lastRevocation;
     // Who upgrades a socket follows it.
-    if (!(response instanceof ServerResponse)) this.watched = true;
+    if (!(response instanceof ServerResponse)) this.endObserved = true;
   }
 
   /** Node's response; of an upgrade too, until the 101 has been sent. */
@@ -167,7 +167,7 @@ export class Context {
   }
 
   /** @internal Takes over what middleware has learnt anew, and forgets what it has not. */
-  adopt(fresh: Context): void {
+  copyIdentity(fresh: Context): void {
     this.#user = fresh.#user;
     this.#session = fresh.#session;
     this.#attributes = fresh.#attributes;
@@ -176,10 +176,10 @@ export class Context {
   }
 
   /**
-   * @internal The same request with other credentials, for its middleware to decide anew: by the head alone, without what
+   * @internal The same request with other credentials, for the middleware to run again: its head alone, without what
    * middleware has put on the request before.
    */
-  again(headers: Readonly<IncomingHttpHeaders>): Context {
+  withHeaders(headers: Readonly<IncomingHttpHeaders>): Context {
     const fields = Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
     );
@@ -188,7 +188,7 @@ export class Context {
     const request = headOnly(this.request, { ...head, ...fields });
     const { kind, path, params, environment, search } = this;
     const fresh = new Context(kind, path, params, request, new ServerResponse(request), environment, search);
-    fresh.watched = true;
+    fresh.endObserved = true;
     return fresh;
   }
 
@@ -286,7 +286,7 @@ export class Context {
 
   /** @internal Keeps the asynchronous context of the middleware for what runs after the head. */
   keepAsyncContext(): void {
-    // No hook needs to see its end, so it need not be watched for being collected. A snapshot takes twenty times the memory.
+    // No hook needs to see its end, so it need not be endObserved for being collected. A snapshot takes twenty times the memory.
     this.asyncContext = new AsyncResource('coequal.exchange', { requireManualDestroy: true });
   }
 
@@ -303,8 +303,8 @@ export class Context {
 
   /** Ends the exchange when its response closes. */
   #watch(): void {
-    if (this.watched) return;
-    this.watched = true;
+    if (this.endObserved) return;
+    this.endObserved = true;
     const { response } = this;
     // What has closed already tells of it no more.
     if (response.destroyed) this.end();

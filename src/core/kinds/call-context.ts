@@ -12,7 +12,7 @@ import type { RegisteredUser } from '../base/registered-types.js';
  */
 export class CallContext extends Context {
   // Whoever makes the call ends it.
-  protected override watched = true;
+  protected override endObserved = true;
   readonly #exchange: Context;
   #user: { readonly value: RegisteredUser | undefined } | undefined = undefined;
   #session: { readonly value: unknown } | undefined = undefined;

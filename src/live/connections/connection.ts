@@ -330,7 +330,7 @@ export abstract class Connection {
    */
   async renew(headers: Readonly<IncomingHttpHeaders>): Promise<void> {
     const { context, userId, user } = this;
-    const fresh = context.again(headers);
+    const fresh = context.withHeaders(headers);
     try {
       const outcome = await this.guard?.(fresh);
       if (outcome?.type !== 'answered')
@@ -347,7 +347,7 @@ export abstract class Connection {
       fresh.end();
     }
     this.#mustBeOpen();
-    context.adopt(fresh);
+    context.copyIdentity(fresh);
     clearTimeout(this.#deadline);
     if (fresh.deadline !== undefined) this.expires(fresh.deadline);
     context.environment.connections.renewed(this);
