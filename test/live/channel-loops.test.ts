@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { Channel, Channels, conflate, defineChannel, type ChannelDefinition } from 'coequal';
 import type { TestServer } from 'coequal/testing';
+import { LocalBroker } from '../../src/live/broker/local-broker.js';
+import { deferred } from '../support/deferred.js';
 import { servers } from '../support/doors.js';
 import { roomsOf } from '../support/rooms.js';
 
@@ -25,6 +27,25 @@ describe('a channel', () => {
       const third = loop.next();
       room.publish(3);
       expect(await third).to.deep.equal({ done: false, value: 3 });
+    });
+
+    it('throws what the broker fails with that cannot attach it, also if the loop has not begun to wait', async () => {
+      const attaching = deferred();
+      class Broker extends LocalBroker {
+        override async attach(): Promise<void> {
+          await attaching.promise;
+          throw new Error('broker down');
+        }
+      }
+      const server = serve({ controllers: [roomsOf(Room)], broker: new Broker() });
+      const room = of(server, Room);
+      const [waiting, later] = [room[Symbol.asyncIterator](), room[Symbol.asyncIterator]()];
+      const failure = (loop: AsyncIterator<unknown>) => loop.next().then(() => undefined, String);
+      const first = failure(waiting);
+      attaching.resolve();
+      expect(await first).to.equal('Error: broker down');
+      expect(await failure(later)).to.equal('Error: broker down');
+      expect(server.app.stats().channels).to.equal(0);
     });
 
     it('is left with the loop', async () => {

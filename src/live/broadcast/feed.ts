@@ -16,7 +16,7 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
   #exchange: Context | undefined = undefined;
   #unbind: (() => void) | undefined = undefined;
   /** The error that `next()` throws once the held messages are taken. */
-  #failure: Error | undefined = undefined;
+  #failure: { error: unknown } | undefined = undefined;
   #waiter: ((result: IteratorResult<T, void> | Promise<never>) => void) | undefined = undefined;
 
   constructor(
@@ -43,7 +43,7 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
     // The client gets the close code of the connection; the loop ends with it.
     if (connection instanceof Connection) return connection.close(3000, reason);
     this.#held.clear();
-    this.#fail(new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' }));
+    this.fail(new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' }));
     connection?.abandon();
   }
 
@@ -58,7 +58,7 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
     this.#held.add(value, encoded);
     if (this.#held.size <= CAPACITY) return;
     if (this.overflow !== 'close') return this.#held.drop();
-    this.#fail(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
+    this.fail(new Error(`a loop over a channel fell more than ${CAPACITY} messages behind`));
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -66,7 +66,7 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
     const failure = this.#failure;
     if (failure !== undefined) {
       this.#failure = undefined;
-      return Promise.reject(failure);
+      return Promise.reject(failure.error as Error);
     }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve) => {
@@ -80,11 +80,13 @@ export class Feed<T> implements Reader, AsyncIterator<T, void> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  #fail(error: Error): void {
+  /** Ends the loop with an error, after the messages that it holds. */
+  fail(error: unknown): void {
+    if (this.#ended) return;
     const waiter = this.#waiter;
     this.#waiter = undefined;
-    if (waiter === undefined) this.#failure = error;
-    else waiter(Promise.reject(error));
+    if (waiter === undefined) this.#failure = { error };
+    else waiter(Promise.reject(error as Error));
     this.#end();
   }
 

@@ -51,7 +51,13 @@ export class Topic implements Source {
     this.#bounds = boundsOf(history);
     this.#overflow = overflow;
     const attached = host.broker.attach(name, (message) => this.#receive(message));
-    if (isThenable(attached)) this.#attaching = attached as Promise<void>;
+    if (!isThenable(attached)) return;
+    this.#attaching = Promise.resolve(attached as Promise<void>);
+    const done = (): void => {
+      this.#attaching = undefined;
+    };
+    // Each reader handles the failure: subscriptions close, loops throw it.
+    this.#attaching.then(done, () => undefined);
   }
 
   get size(): number {
@@ -85,6 +91,7 @@ export class Topic implements Source {
   feed(): Feed<never> {
     const feed = new Feed<never>(this, this.#overflow);
     this.#readers.set(feed, feed);
+    this.#attaching?.catch((error: unknown) => feed.fail(error));
     return feed;
   }
 
