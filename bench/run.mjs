@@ -1,13 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const USAGE = `npm run bench                     all parts, and docs/benchmarks.md
-npm run bench -- quick            the main ratios of coequal to what is written by hand, in two minutes
-npm run bench -- http|echo|broadcast|idle|growth   some of the parts
+npm run bench -- quick            the main ratios of coequal to what is written by hand, in three minutes
+npm run bench -- realistic|http|echo|broadcast|idle|growth   some of the parts
 npm run bench -- report           docs/benchmarks.md again, from the results that are kept
 
   --only a,b        only these applications (the hand-written one is always with them)
@@ -31,7 +31,11 @@ const { values, positionals } = parseArgs({
 });
 
 prepare(HERE);
-if (values.before !== undefined) prepare(`${resolve(values.before)}/bench/`);
+if (values.before !== undefined) {
+  const before = `${resolve(values.before)}/bench/`;
+  prepare(before);
+  lend(before);
+}
 const { parts } = await import('./parts/index.mjs');
 const { stopAll } = await import('./lib/processes.mjs');
 const { keep, write } = await import('./lib/report.mjs');
@@ -77,6 +81,15 @@ function pick(entries) {
   if (values.only === undefined) return entries;
   const names = values.only.split(',');
   return entries.filter(({ name }, index) => index === 0 || names.includes(name));
+}
+
+/** An older checkout lacks the applications that came later: it runs those of this one, with its own coequal. */
+function lend(bench) {
+  for (const source of readdirSync(`${HERE}apps`, { recursive: true })) {
+    if (!source.endsWith('.ts') || existsSync(`${bench}apps/${source}`)) continue;
+    const compiled = `dist/${source.replace(/ts$/, 'js')}`;
+    cpSync(HERE + compiled, bench + compiled);
+  }
 }
 
 /** The peers are installed at the first run; the applications written in TypeScript are compiled at each. */

@@ -30,6 +30,14 @@ export const ORDERS = [
   { name: 'bun', label: 'Bun.serve by hand', file: 'apps/bun/orders.mjs', runtime: 'bun' },
 ];
 
+export const ROOMS = [
+  { name: 'ws', label: 'ws by hand', file: 'apps/ws/rooms.mjs', dialect: 'plain' },
+  { name: 'coequal', label: 'coequal', file: 'dist/coequal/rooms.js', dialect: 'plain' },
+  { name: 'nestjs', label: 'NestJS platform-ws', file: 'dist/nestjs/rooms.js', dialect: 'nestjs' },
+  { name: 'socket.io', label: 'Socket.IO', file: 'apps/socket.io/rooms.mjs', dialect: 'socket.io' },
+  { name: 'bun', label: 'Bun.serve by hand', file: 'apps/bun/rooms.mjs', dialect: 'plain', runtime: 'bun' },
+];
+
 export const HTTP = [
   { name: 'node', label: 'node:http by hand', file: 'apps/node/http.mjs' },
   { name: 'coequal', label: 'coequal', file: 'dist/coequal/http.js' },
@@ -108,6 +116,7 @@ export const PACKAGES = [
   'ws',
   'fastify',
   '@fastify/websocket',
+  '@fastify/session',
   '@nestjs/core',
   '@nestjs/platform-fastify',
   '@nestjs/platform-ws',
@@ -121,5 +130,8 @@ export const PACKAGES = [
   '@koa/router',
   'routing-controllers',
   'express',
+  'express-session',
+  'zod',
+  'bun',
   'socket.io',
 ];

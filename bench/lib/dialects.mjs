@@ -5,18 +5,21 @@ export const DIALECTS = {
     opening: [],
     text: (text) => text,
     json: (value) => JSON.stringify(value),
+    say: (value) => JSON.stringify(value),
   },
   nestjs: {
     path: () => '/',
     opening: [],
     text: (text) => JSON.stringify({ event: 'text', data: text }),
     json: (value) => JSON.stringify({ event: 'json', data: value }),
+    say: (value) => JSON.stringify({ event: 'say', data: value }),
   },
   'socket.io': {
     path: () => '/socket.io/?EIO=4&transport=websocket',
     opening: [{ expect: '0{' }, { send: '40', expect: '40{' }],
     text: (text) => `42${JSON.stringify(['text', text])}`,
     json: (value) => `42${JSON.stringify(['json', value])}`,
+    say: (value) => `42${JSON.stringify(['say', value])}`,
   },
 };
 
@@ -29,8 +32,18 @@ export const OBJECT = {
   at: 1700000000000,
 };
 
-/** What is sent and what must come back, by kind of message: `text`, `json` or `rpc`. */
-export function exchange(dialect, kind) {
+/** What is said in a room, and what its members get. */
+const SAID = { text: 'hello there, how are you?', mood: 'happy', at: 1700000000000 };
+
+/**
+ * What is sent and what must come back, by kind of message: `text`, `json`, `rpc`, or `room` for what a member of a
+ * room says.
+ */
+export function exchange(dialect, kind, member) {
+  if (kind === 'room') {
+    const { say } = DIALECTS[dialect];
+    return { sent: say(SAID), reply: parsed(say({ from: `user ${member}`, ...SAID })) };
+  }
   if (kind === 'rpc') {
     const sent = { jsonrpc: '2.0', id: 1, method: 'echo', params: OBJECT };
     return { sent: JSON.stringify(sent), reply: { jsonrpc: '2.0', id: 1, result: OBJECT } };

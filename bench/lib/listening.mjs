@@ -1,7 +1,11 @@
+/** Longer than a load that has its turns later pauses: Node closes an idle connection after five seconds. */
+export const KEEP_ALIVE = 72_000;
+
 /** Listens on a free port of the loopback and gives its number. */
 export function listening(server) {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
+    server.keepAliveTimeout = KEEP_ALIVE;
     server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => resolve(server.address().port));
   });
 }

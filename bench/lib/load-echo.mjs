@@ -1,3 +1,4 @@
+import { setTimeout as after } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { DIALECTS, exchange, parsed } from './dialects.mjs';
 import { PING, clientFrame } from './frames.mjs';
@@ -6,52 +7,67 @@ import { Contestant, contest } from './contest.mjs';
 
 /**
  * Messages per second of `connections` sockets to each target, with `window` messages under way on each, in turns.
- * The first and the last exchange of each connection are compared, and those between are counted by their size.
+ * Where `members` sockets share a room, each message goes to all of them, and each of them sends one for `members`
+ * that it gets. The first and the last exchange of each connection are compared, and those between are counted by
+ * their size.
  */
-export async function echo({ targets, kind, connections, window, seconds }, held) {
+export async function echo({ targets, seconds, ...task }, held) {
   return contest(
-    targets.map((target, i) => new Talker(target, kind, connections, window, () => held(i))),
+    targets.map((target, i) => new Talker(target, task, () => held(i))),
     seconds,
   );
 }
 
 class Talker extends Contestant {
   #target;
-  #count;
-  #window;
-  #kind;
+  #task;
   #sockets = [];
   #size = 0;
   #bursts = [];
-  #done = 0;
+  #replies = 0;
+  #due = 0;
   #running = false;
-  #waiting = 0;
   #over = undefined;
   #fault = undefined;
 
-  constructor(target, kind, count, window, processor) {
+  constructor(target, task, processor) {
     super(processor);
     this.#target = target;
-    this.#kind = kind;
-    this.#count = count;
-    this.#window = window;
+    this.#task = { members: 1, ...task };
   }
 
   async open() {
     const { port, dialect } = this.#target;
+    const { kind, connections, members, window } = this.#task;
     const { opening, path } = DIALECTS[dialect];
-    this.#sockets = await openMany(this.#count, port, { path: path(`/${this.#kind}`) }, { opening });
+    if (members === 1) {
+      this.#sockets = await openMany(connections, port, { path: path(`/${kind}`) }, { opening });
+    } else {
+      for (let i = 0; i < connections; i++) {
+        const target = { path: seat(path, Math.floor(i / members), i % members) };
+        this.#sockets.push(...(await openMany(1, port, target, { opening })));
+      }
+    }
+    if (members > 1) await this.#settle();
     await this.check();
-    const frame = clientFrame(exchange(dialect, this.#kind).sent);
-    this.#bursts = Array.from({ length: this.#window + 1 }, (_, n) => Buffer.concat(Array(n).fill(frame)));
+    const frame = clientFrame(exchange(dialect, kind).sent);
+    const most = window * members + 1;
+    this.#bursts = Array.from({ length: most }, (_, n) => Buffer.concat(Array(n).fill(frame)));
+  }
+
+  /** History and presence come with the opening, and are not counted. */
+  async #settle() {
+    for (const socket of this.#sockets) socket.listen(() => {});
+    await after(500);
+    for (const socket of this.#sockets) socket.onBytes = undefined;
   }
 
   /** Sends anew for each reply until the time is over, and waits for the last ones. */
   async work(milliseconds) {
     const began = performance.now();
-    const before = this.#done;
+    this.#replies = 0;
+    this.#due = 0;
     this.#running = true;
-    this.#waiting = this.#sockets.length;
     const over = new Promise((resolve, reject) => {
       this.#over = resolve;
       this.#fault = reject;
@@ -65,32 +81,51 @@ class Talker extends Contestant {
       clearTimeout(end);
       clearTimeout(late);
     }
-    return { count: this.#done - before, elapsed: (performance.now() - began) / 1000 };
+    return { count: this.#replies / this.#task.members, elapsed: (performance.now() - began) / 1000 };
   }
 
   #talk(connection) {
     const size = this.#size;
-    const state = { bytes: 0, replies: 0, left: this.#window };
+    const { members, window } = this.#task;
+    let bytes = 0;
+    let replies = 0;
+    let unanswered = 0;
+    const send = (count) => {
+      this.#due += count * members;
+      connection.socket.write(this.#bursts[count]);
+    };
     connection.listen((chunk) => {
-      const boundary = (size - (state.bytes % size)) % size;
-      state.bytes += chunk.length;
-      if (state.bytes % size !== 0) state.bytes -= answerPings(connection, chunk, boundary, size);
-      const count = Math.floor(state.bytes / size) - state.replies;
+      const boundary = (size - (bytes % size)) % size;
+      bytes += chunk.length;
+      if (bytes % size !== 0) bytes -= answerPings(connection, chunk, boundary, size);
+      const count = Math.floor(bytes / size) - replies;
       if (count === 0) return;
-      if (count > state.left) return this.#fault(new Error(`${count} replies to ${state.left} messages`));
-      state.replies += count;
-      this.#done += count;
-      if (this.#running) connection.socket.write(this.#bursts[count]);
-      else if ((state.left -= count) === 0 && --this.#waiting === 0) this.#over();
+      replies += count;
+      unanswered += count;
+      this.#replies += count;
+      this.#due -= count;
+      if (this.#due < 0) return this.#fault(new Error(`${-this.#due} replies too many`));
+      const next = Math.floor(unanswered / members);
+      if (this.#running && next > 0) {
+        unanswered -= next * members;
+        send(next);
+      }
+      if (!this.#running && this.#due === 0) this.#over();
     });
-    connection.socket.write(this.#bursts[this.#window]);
+    send(window);
   }
 
+  /** One exchange at a time, compared by all who get it. */
   async check() {
-    const { sent, reply } = exchange(this.#target.dialect, this.#kind);
-    for (const socket of this.#sockets) {
-      socket.onBytes = undefined;
-      this.#size = await check(socket, sent, reply);
+    const { members } = this.#task;
+    for (const socket of this.#sockets) socket.onBytes = undefined;
+    for (const [i, sender] of this.#sockets.entries()) {
+      const first = i - (i % members);
+      const { sent, reply } = exchange(this.#target.dialect, this.#task.kind, i - first);
+      sender.sendText(sent);
+      for (const receiver of this.#sockets.slice(first, first + members)) {
+        this.#size = await check(receiver, sent, reply);
+      }
     }
   }
 
@@ -115,11 +150,16 @@ function answerPings(connection, chunk, at, size) {
   return pings;
 }
 
-/** One exchange, compared; the size of the reply's frame in bytes. */
+/** A reply, compared; the size of its frame in bytes. */
 async function check(connection, sent, reply) {
-  connection.sendText(sent);
   const { text, size } = await connection.message();
   const got = typeof reply === 'string' ? text : parsed(text);
   if (!isDeepStrictEqual(got, reply)) throw new Error(`${sent}\nwas answered with\n${text}`);
   return size;
+}
+
+/** Where a member of a room connects. Protocols with one path for all find the room in the query. */
+function seat(path, room, member) {
+  const place = path(`/rooms/${room}`);
+  return `${place}${place.includes('?') ? '&' : '?'}room=${room}&user=${member}`;
 }

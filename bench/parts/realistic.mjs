@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { ACCOUNTS, SAMPLE, confirmation } from '../dist/orders.js';
-import { ORDERS } from '../lib/catalogue.mjs';
-import { measure } from '../lib/rounds.mjs';
+import { ORDERS, ROOMS } from '../lib/catalogue.mjs';
+import { contestOf, measure } from '../lib/rounds.mjs';
 import { needWrk, wrkInTurns } from '../lib/wrk.mjs';
 
 const PATH = '/shops/7/orders';
 const BODY = JSON.stringify(SAMPLE);
 
-/** Whole applications: orders that are posted behind a session. */
+/** Whole applications: orders that are posted behind a session, and rooms with presence and history. */
 export async function realistic(options) {
   needWrk();
   const orders = await measure({
@@ -23,7 +23,23 @@ export async function realistic(options) {
     options,
     log: options.log,
   });
-  return { orders };
+  const rooms = await measure({
+    entries: options.pick(ROOMS),
+    measurements: { 'rooms, window 1': say(1, options), 'rooms, window 8': say(8, options) },
+    options,
+    log: options.log,
+  });
+  return { orders, rooms };
+}
+
+/** Eight rooms of eight members, each of whom gets what one of them says. */
+function say(window, { node, seconds }) {
+  const task = { task: 'echo', kind: 'room', window, connections: 64, members: 8, seconds };
+  const take = contestOf(task, ({ dialect }) => ({ dialect }), node);
+  return async (contestants) =>
+    (await take(contestants)).map((one) =>
+      one instanceof Error ? one : { ...one, rate: one.rate / one.serverBusy },
+    );
 }
 
 function route({ cookie }) {

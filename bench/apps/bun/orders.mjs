@@ -8,6 +8,7 @@ export function start() {
   const { port } = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
+    idleTimeout: 72,
     routes: {
       '/sign-in': {
         async POST(request) {

@@ -3,6 +3,7 @@ import { HttpError, type Context, type Next } from 'coequal';
 /** The account that every guarded application of the measurements knows. */
 export interface Account {
   name: string;
+  id?: string;
 }
 
 declare module 'coequal' {

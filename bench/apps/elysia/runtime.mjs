@@ -2,7 +2,7 @@ import { freePort } from '../../lib/listening.mjs';
 
 /** On Bun, Elysia uses `Bun.serve`; on Node it needs an adapter. */
 export async function options() {
-  if (process.versions.bun !== undefined) return {};
+  if (process.versions.bun !== undefined) return { serve: { idleTimeout: 72 } };
   const { node } = await import('@elysiajs/node');
   return { adapter: node() };
 }

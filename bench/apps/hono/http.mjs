@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import { serve } from '@hono/node-server';
+import { KEEP_ALIVE } from '../../lib/listening.mjs';
 
 export async function start() {
   const app = new Hono();
@@ -17,7 +18,10 @@ export async function start() {
     c.json({ user: c.get('user') }),
   );
   return new Promise((resolve) => {
-    serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve({ port }));
+    const serverOptions = { keepAliveTimeout: KEEP_ALIVE };
+    serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1', serverOptions }, ({ port }) =>
+      resolve({ port }),
+    );
   });
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { serve } from '@hono/node-server';
+import { KEEP_ALIVE } from '../../lib/listening.mjs';
 import { ACCOUNTS, Order, confirmation } from '../../dist/orders.js';
 
 /** Hono has no sessions of its own: a Map by the cookie's random id. */
@@ -23,7 +24,10 @@ export async function start() {
     return c.json(confirmation(shop, c.get('current').account, data));
   });
   return new Promise((resolve) => {
-    serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve({ port }));
+    const serverOptions = { keepAliveTimeout: KEEP_ALIVE };
+    serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1', serverOptions }, ({ port }) =>
+      resolve({ port }),
+    );
   });
 }
 
