@@ -80,7 +80,7 @@ describe('the heartbeat', () => {
     const client = await knock(server, doors.find(({ kind }) => kind === 'sse') as Door, '/quiet');
     client.pause();
     for (const connection of server.app.container.resolve(Connections)) {
-      while (!connection.behind) {
+      while (!connection.needsDrain) {
         connection.send('x'.repeat(60_000));
         await new Promise((resolve) => setImmediate(resolve));
       }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { defineChannel } from 'coequal';
 import type { Context } from '../../src/core/exchange/context.js';
 import { Connection } from '../../src/live/connections/connection.js';
+import { Outbox } from '../../src/live/connections/outbox.js';
 import { parseCursor } from '../../src/live/encoding/cursor.js';
 import { eventObjects } from '../../src/live/encoding/format.js';
 import { Message, messageOf } from '../../src/live/encoding/message.js';
@@ -60,16 +61,30 @@ function commands(): fc.Arbitrary<Step[]> {
   return fc.array(fc.tuple(fc.nat(19), fc.nat(11)), { minLength: 5, maxLength: 60 });
 }
 
+/** Keeps what is sent. */
+class Kept extends Outbox {
+  readonly messages: Message[] = [];
+
+  override send(value: unknown): boolean {
+    return this.messages.push(messageOf(value)) > 0;
+  }
+
+  override deliver({ message }: EncodedMessage): void {
+    this.messages.push(message);
+  }
+}
+
 /** A connection that keeps what it is sent, until its client takes it or it is dropped. */
 class Wire extends Connection {
   readonly kind = 'sse';
-  readonly sent: Message[] = [];
+  readonly outbox: Kept;
 
   constructor(
     context: Context,
     private readonly resumeAt: string | undefined,
   ) {
-    super(context, eventObjects);
+    super(context);
+    this.outbox = new Kept(this, eventObjects, SINK);
   }
 
   override get resumable(): boolean {
@@ -80,19 +95,11 @@ class Wire extends Connection {
     return this.resumeAt;
   }
 
-  override send(value: unknown): boolean {
-    return this.sent.push(messageOf(value)) > 0;
-  }
-
-  override deliver({ message }: EncodedMessage): boolean {
-    return this.sent.push(message) > 0;
-  }
-
   close(): void {
     this.finish({ code: 1000, reason: '' });
   }
 
-  protected override overflow(): void {
+  override onOverflow(): void {
     throw new Error('nothing waits for this reader');
   }
 
@@ -103,12 +110,6 @@ class Wire extends Connection {
   terminate(): void {
     this.close();
   }
-
-  protected override get sink(): PassThrough {
-    return SINK;
-  }
-
-  protected override transmit(): void {}
 }
 
 const SINK = new PassThrough();
@@ -133,7 +134,7 @@ class Client {
 
   /** Takes one event, and holds it against what the client has seen. */
   take(world: World): boolean {
-    const message = this.wire?.sent.shift();
+    const message = this.wire?.outbox.messages.shift();
     if (message === undefined) return false;
     if (message.event === 'gap') {
       this.told = true;

@@ -142,9 +142,9 @@ describe('a Blob', () => {
     }
     @WebSocket('/drained/:name') async drained(@Connection() connection: Connection, @Ctx() ctx: Context) {
       connection.send(slow.get(ctx.params.name ?? '')?.blob);
-      const { behind } = connection;
+      const { needsDrain } = connection;
       await connection.drained();
-      connection.send({ behind, buffered: connection.buffered });
+      connection.send({ needsDrain, buffered: connection.buffered });
     }
     @WebSocket('/large') large(@Connection() connection: Connection) {
       const blob = new Blob([new Uint8Array(2_000)]);
@@ -230,7 +230,7 @@ describe('a Blob', () => {
     const socket = await open('/drained/a', false);
     late.read();
     expect(String(await socket.next())).to.have.length(100_000);
-    expect(await socket.json()).to.deep.equal({ behind: true, buffered: 0 });
+    expect(await socket.json()).to.deep.equal({ needsDrain: true, buffered: 0 });
   });
 
   it('keeps its place in a channel, with and without a history, for readers of every kind', async () => {

@@ -186,7 +186,7 @@ describe('a reader that stops reading', () => {
   /** Sends until the system takes no more for any of them. */
   async function fill(connections: Connection[]): Promise<void> {
     const text = 'y'.repeat(BUFFERED / 8);
-    for (let fed = connections; fed.length > 0; fed = fed.filter(({ behind }) => !behind)) {
+    for (let fed = connections; fed.length > 0; fed = fed.filter(({ needsDrain }) => !needsDrain)) {
       for (const connection of fed) connection.send(text);
       await new Promise((resolve) => setImmediate(resolve));
     }

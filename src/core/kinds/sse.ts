@@ -114,7 +114,7 @@ class MethodStream extends EventStream {
     if (this.#sources === undefined) this.#prime(value);
     else this.#sources.add(valuesOf(value));
     if (this.context.headSent) this.#pump();
-    return !this.behind;
+    return !this.needsDrain;
   }
 
   /** Responds with something else than a stream: what was to be sent on it is dropped. */

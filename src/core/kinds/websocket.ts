@@ -277,7 +277,7 @@ export class SocketRoute implements Conversation<Socket> {
     if (isSource(value)) {
       // Where the client has left already the source is told so: it may hold something since it was made.
       this.#pump(socket, valuesOf(value));
-      return !socket.behind;
+      return !socket.needsDrain;
     }
     if (isHttpResponse(value)) {
       throw new TypeError(

@@ -87,9 +87,9 @@ export class Subscription implements Reader, Follower {
       this.#covered = undefined;
     }
     if (this.#held !== undefined) this.#hold(encoded);
-    else if (this.overflow === 'close') this.connection.deliver(encoded);
+    else if (this.overflow === 'close') this.connection.outbox.deliver(encoded);
     // The other policies keep the connection open, so they must not fill it beyond its limit.
-    else if (!this.connection.offer(encoded)) this.#hold(encoded);
+    else if (!this.connection.outbox.tryDeliver(encoded)) this.#hold(encoded);
   }
 
   get format(): Format {
@@ -105,15 +105,15 @@ export class Subscription implements Reader, Follower {
   drained(): void {
     const held = this.#held;
     if (held === undefined) return;
-    if (this.connection.behind) return this.connection.notify();
+    if (this.connection.needsDrain) return this.connection.outbox.requestDrain();
     if (this.#missed > 0) {
       const missed = this.#missed;
       this.#missed = 0;
-      this.connection.deliver(new EncodedMessage(new Message({ missed }, 'missed')));
+      this.connection.outbox.deliver(new EncodedMessage(new Message({ missed }, 'missed')));
     }
     while (held.size > 0) {
-      if (this.connection.behind) return this.connection.notify();
-      this.connection.deliver(held.shift() as EncodedMessage);
+      if (this.connection.needsDrain) return this.connection.outbox.requestDrain();
+      this.connection.outbox.deliver(held.shift() as EncodedMessage);
     }
     this.#held = undefined;
   }
@@ -157,12 +157,12 @@ export class Subscription implements Reader, Follower {
 
   #hold(encoded: EncodedMessage): void {
     const { connection } = this;
-    if (this.#held === undefined) connection.notify();
+    if (this.#held === undefined) connection.outbox.requestDrain();
     const held = (this.#held ??= new HeldMessages<EncodedMessage>(this.overflow, this.source, (one, sign) => {
-      connection.held += sign * this.#size(one);
+      connection.outbox.held += sign * this.#size(one);
     }));
     held.add(encoded, encoded);
-    this.#trim(held, connection.context.environment.backlog.allowance(connection));
+    this.#trim(held, connection.context.environment.backlog.allowance(connection.outbox));
   }
 
   /** Drops the oldest messages until all that waits for the reader is within the limit. The newest message stays. */

@@ -2,70 +2,75 @@ import type { Limits } from '../../core/exchange/limits.js';
 
 declare module '../../core/exchange/environment.js' {
   interface Environment {
-    /** The readers for whom much waits. */
+    /** The readers that are behind. */
     readonly backlog: Backlog;
   }
 }
 
-/** A reader for whom much waits. */
-interface Waiting {
-  readonly closed: unknown;
-  readonly buffered: number;
-  readonly highWater: number;
-  /** How many bytes it has taken so far. */
-  taken(): number;
-  /** Whether it is the reader that holds up what waits. */
-  blocked(): boolean;
-  /** It takes nothing: what waits for it is brought within `limits.buffered`, by its policies. */
-  stalled(): void;
+/** The outbox of a reader that is behind. */
+interface Reader {
+  readonly ended: boolean;
+  /** All bytes that wait for the reader. */
+  readonly waiting: number;
+  /** How many bytes the system has accepted so far. */
+  readonly bytesAccepted: number;
+  /** Whether bytes wait because the reader takes none. */
+  readonly isBlocked: boolean;
+  /** The reader takes nothing: brings what waits within `limits.buffered`, or closes the connection. */
+  onStalled(): void;
 }
 
 interface State {
-  taken: number;
-  /** For how many looks in a row it has taken nothing. */
+  accepted: number;
+  /** For how many checks in a row the reader has taken nothing. */
   silent: number;
 }
 
-/** Milliseconds between two looks at the readers for whom much waits. */
+/** A reader is behind from so many waiting bytes on; from half of `limits.buffered` on where that is less. */
+const HIGH_WATER_MARK = 65_536;
+/** Milliseconds between two checks. */
 const INTERVAL = 100;
-/** After so many looks at which it had taken nothing a reader counts as stuck: two seconds. */
+/** A reader that has taken nothing for so many checks has stalled: two seconds. */
 const PATIENCE = 20;
 
 /**
- * The readers for whom much waits. A reader is slow if it takes nothing while more than `limits.buffered` waits for
- * it: looks are counted, not time, so that a process that was busy itself takes nobody for slow. What waits is bounded
- * all the same: for each reader by `limits.buffered` and one value, and for all by `limits.bufferedTotal`, where those
- * that have taken nothing for the longest go first.
+ * Bounds what waits for readers that are behind. A reader has stalled if it takes nothing while more than `limits.buffered`
+ * waits for it: checks are counted, not time, so that a pause of this process makes no reader look slow. What waits is
+ * always bounded: for each reader by `limits.buffered` and one value, and for all by `limits.bufferedTotal`, where those that
+ * have taken nothing for the longest go first.
  */
 export class Backlog {
-  readonly #waiting = new Map<Waiting, State>();
+  readonly highWaterMark: number;
+  readonly #readers = new Map<Reader, State>();
   #total = 0;
   #timer: NodeJS.Timeout | undefined = undefined;
 
-  constructor(private readonly limits: Pick<Limits, 'buffered' | 'bufferedTotal' | 'value'>) {}
+  constructor(private readonly limits: Pick<Limits, 'buffered' | 'bufferedTotal' | 'value'>) {
+    this.highWaterMark = Math.min(HIGH_WATER_MARK, limits.buffered / 2);
+  }
 
   /** How many bytes may wait for any one reader. */
   get most(): number {
     return this.limits.buffered + this.limits.value;
   }
 
-  /** More than a little waits for the reader, by so many bytes more than before. False says that it is too much. */
-  grows(reader: Waiting, bytes: number, waiting: number): boolean {
+  /** Counts `bytes` more for a reader for which `waiting` bytes wait with them. False if they are too many. */
+  grow(reader: Reader, bytes: number, waiting: number): boolean {
     if (waiting > this.most) return false;
-    if (!this.#waiting.has(reader)) {
-      this.#waiting.set(reader, { taken: reader.taken(), silent: 0 });
+    if (!this.#readers.has(reader)) {
+      this.#readers.set(reader, { accepted: reader.bytesAccepted, silent: 0 });
       this.#total += waiting;
-      this.#timer ??= setInterval(() => this.#look(true), INTERVAL).unref();
+      this.#timer ??= setInterval(() => this.#check(true), INTERVAL).unref();
     } else {
       this.#total += bytes;
     }
-    if (this.#total > this.limits.bufferedTotal) this.#look(false);
-    return reader.closed === undefined;
+    if (this.#total > this.limits.bufferedTotal) this.#check(false);
+    return !reader.ended;
   }
 
-  /** How many bytes may wait for a reader before its policy decides what it loses. */
-  allowance(reader: Waiting): number {
-    const state = this.#waiting.get(reader);
+  /** How many bytes may wait for a reader before its subscriptions drop messages. */
+  allowance(reader: Reader): number {
+    const state = this.#readers.get(reader);
     return state !== undefined && state.silent >= PATIENCE ? this.limits.buffered : this.most;
   }
 
@@ -74,39 +79,38 @@ export class Backlog {
     this.#timer = undefined;
   }
 
-  /** Looks at who has taken something since the last time; a look that counts is one of the timer's. */
-  #look(counts: boolean): void {
-    const stuck: [Waiting, State][] = [];
+  /** Finds the readers that have taken nothing since the last check. Only the checks of the timer count. */
+  #check(counts: boolean): void {
+    const silent: [Reader, State][] = [];
     let total = 0;
-    for (const [reader, state] of this.#waiting) {
-      const { buffered } = reader;
-      if (reader.closed !== undefined || buffered < reader.highWater) {
-        this.#waiting.delete(reader);
+    for (const [reader, state] of this.#readers) {
+      const { waiting, bytesAccepted } = reader;
+      if (reader.ended || waiting < this.highWaterMark) {
+        this.#readers.delete(reader);
         continue;
       }
-      total += buffered;
-      const taken = reader.taken();
-      if (taken !== state.taken || !reader.blocked()) {
-        state.taken = taken;
+      total += waiting;
+      if (bytesAccepted !== state.accepted || !reader.isBlocked) {
+        state.accepted = bytesAccepted;
         state.silent = 0;
       } else {
         if (counts) state.silent++;
-        if (state.silent > 0) stuck.push([reader, state]);
+        if (state.silent > 0) silent.push([reader, state]);
       }
     }
     this.#total = total;
-    this.#giveUp(stuck);
-    if (this.#waiting.size === 0) this.stop();
+    this.#relieve(silent);
+    if (this.#readers.size === 0) this.stop();
   }
 
-  #giveUp(stuck: [Waiting, State][]): void {
-    for (const [reader, state] of stuck.sort(([, a], [, b]) => b.silent - a.silent)) {
-      const waits = reader.buffered;
-      const alone = state.silent >= PATIENCE && waits > this.limits.buffered;
-      if (!alone && this.#total <= this.limits.bufferedTotal) continue;
+  #relieve(silent: [Reader, State][]): void {
+    for (const [reader, state] of silent.sort(([, a], [, b]) => b.silent - a.silent)) {
+      const { waiting } = reader;
+      const hasStalled = state.silent >= PATIENCE && waiting > this.limits.buffered;
+      if (!hasStalled && this.#total <= this.limits.bufferedTotal) continue;
       state.silent = Math.max(state.silent, PATIENCE);
-      reader.stalled();
-      this.#total -= waits - reader.buffered;
+      reader.onStalled();
+      this.#total -= waiting - reader.waiting;
     }
   }
 }

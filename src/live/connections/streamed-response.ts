@@ -1,15 +1,19 @@
-import type { Writable } from 'node:stream';
 import type { Context } from '../../core/exchange/context.js';
-import { Connection } from './connection.js';
 import { eventStream } from '../encoding/format.js';
+import { Connection } from './connection.js';
+import { Outbox } from './outbox.js';
 
 /**
- * A streamed response, which stays open as an event stream does: it is counted, found and ended as one. Its body is its
- * source's alone, so nothing else is ever sent on it.
+ * A streamed response, which stays open as an event stream does: it is counted, found and ended as one. Its source alone
+ * writes its body, so its outbox accepts nothing.
  */
 export class StreamedResponse extends Connection {
+  readonly outbox: Outbox;
+
   constructor(context: Context) {
-    super(context, eventStream);
+    super(context);
+    this.outbox = new Outbox(this, eventStream, context.response);
+    this.outbox.seal();
     context.response.once('close', () => this.finish({ code: 1000, reason: '' }));
   }
 
@@ -17,35 +21,23 @@ export class StreamedResponse extends Connection {
     return 'http';
   }
 
-  protected override get over(): boolean {
-    return true;
-  }
-
-  /** Cuts the response: a half is not to pass for a whole. */
+  /** Cuts the response: half of a body must not pass for all of it. */
   close(code = 1000, reason = ''): void {
     if (this.closed !== undefined) return;
     this.finish({ code, reason });
     this.terminate();
   }
 
-  /** Nothing can be asked of the reader of a body. */
+  /** The reader of a body cannot be asked for a sign of life. */
   override beat(): boolean {
     return true;
   }
 
-  terminate(): void {
+  override terminate(): void {
     this.context.response.destroy();
   }
 
-  protected override get sink(): Writable {
-    return this.context.response;
-  }
-
-  protected override overflow(): void {
-    // Nothing waits here.
-  }
-
-  protected override transmit(): void {
-    // Nothing is sent.
+  override onOverflow(): void {
+    this.terminate();
   }
 }

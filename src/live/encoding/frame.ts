@@ -1,3 +1,5 @@
+import type { Writable } from 'node:stream';
+
 /**
  * Bytes that are ready to be written, made once and shared by all who receive them. A string holds one byte
  * in each character (latin1), so that frames of ASCII text join by concatenation and leave in one write.
@@ -13,18 +15,22 @@ const LARGE = 65_536;
 /** An empty ping, RFC 6455 section 5.5.2. */
 export const PING: Frame = '\x89\x00';
 
-/** Whom one turn has sent the same messages shares the joined bytes: a burst is joined once for all its readers. */
-let last: { frames: readonly Frame[]; joined: Frame | readonly Frame[] } = { frames: [], joined: '' };
-
 /** Frames as they are written in one go: one string where all of them are strings. */
 export function joined(frames: readonly Frame[]): Frame | readonly Frame[] {
-  if (!isSame(frames, last.frames)) {
-    last = {
-      frames,
-      joined: frames.every((frame) => typeof frame === 'string') ? shared(frames.join('')) : frames,
-    };
+  return frames.every((frame) => typeof frame === 'string') ? shared(frames.join('')) : frames;
+}
+
+/** Writes frames, in one system call. */
+export function writeFrames(sink: Writable, frames: Frame | readonly Frame[]): void {
+  if (typeof frames === 'string') {
+    sink.write(frames, 'latin1');
+  } else if (Array.isArray(frames)) {
+    sink.cork();
+    for (const frame of frames) writeFrames(sink, frame as Frame);
+    sink.uncork();
+  } else {
+    sink.write(frames);
   }
-  return last.joined;
 }
 
 /** Latin1 text as it is best shared by many sockets. */
@@ -35,12 +41,6 @@ export function shared(text: string): Frame {
 /** What the sender of too large a value is told. */
 export function tooLarge(bytes: number, most: number): RangeError {
   return new RangeError(`a value of ${bytes} bytes cannot be sent: limits.value allows ${most}`);
-}
-
-function isSame(frames: readonly Frame[], others: readonly Frame[]): boolean {
-  if (frames.length !== others.length) return false;
-  for (let i = 0; i < frames.length; i++) if (frames[i] !== others[i]) return false;
-  return true;
 }
 
 /** A whole unmasked text message, RFC 6455 section 5.2. */

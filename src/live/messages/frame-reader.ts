@@ -3,9 +3,8 @@ import type { Duplex } from 'node:stream';
 
 /** What takes the messages that were read. */
 export interface Taker {
-  /** What is sent from now on leaves together, when `uncork` is called. */
-  cork(): void;
-  uncork(): void;
+  /** Corked while a chunk is read, so that all replies to it leave in one write. */
+  readonly outbox: { cork(): void; uncork(): void };
   receive(message: string | Buffer): void;
   /** Bytes that a message may have. */
   readonly limit: number;
@@ -76,13 +75,13 @@ export class Intake {
       data = Buffer.concat([this.#held, chunk]);
       this.#held = undefined;
     }
-    this.taker.cork();
+    this.taker.outbox.cork();
     this.#reading = true;
     try {
       this.#read(data);
     } finally {
       this.#reading = false;
-      this.taker.uncork();
+      this.taker.outbox.uncork();
     }
   }
 

@@ -1,17 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
-import { isBlob } from '../../core/base/bytes.js';
 import type { Context } from '../../core/exchange/context.js';
 import { Connection } from '../connections/connection.js';
 import { ClientCalls, type CallResponse } from './client-calls.js';
 import { cursorIn } from '../encoding/cursor.js';
-import type { EncodedMessage } from '../encoding/encoded-message.js';
-import { PING, textFrame, tooLarge, type Frame } from '../encoding/frame.js';
+import { PING } from '../encoding/frame.js';
 import { EVENTS_PROTOCOL, type Format } from '../encoding/format.js';
-import { json, Message } from '../encoding/message.js';
+import { json } from '../encoding/message.js';
 import type { RawMessage, Taking } from './message-queue.js';
 import { Incoming, type Conversation } from './incoming.js';
 import { Intake } from './frame-reader.js';
+import { CompressedOutbox, SocketOutbox } from './socket-outbox.js';
 import { checkClose, type Peer } from './ws-socket.js';
 import { bytesReceived } from '../../core/node/tcp-progress.js';
 
@@ -27,8 +26,9 @@ import { bytesReceived } from '../../core/node/tcp-progress.js';
  */
 export class Socket<In = unknown, Out = unknown> extends Connection implements AsyncIterable<In> {
   /** @internal */
+  readonly outbox: SocketOutbox;
+  /** @internal */
   readonly peer: Peer;
-  readonly #stream: Duplex;
   /** Made when something comes or is waited for: most sockets only listen. */
   #incoming: Incoming<Socket> | undefined = undefined;
   /** What is to be done with the first message. */
@@ -39,8 +39,6 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   sources: { queue: { add(source: AsyncIterator<unknown>): void }; done: Promise<void> } | undefined =
     undefined;
   readonly #conversation: Conversation<Socket>;
-  readonly #compressed: boolean;
-  #afterSent: (() => void) | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -50,17 +48,17 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     format: Format,
     conversation: Conversation<Socket>,
   ) {
-    super(context, format);
+    super(context);
     this.peer = peer;
-    this.#stream = stream;
     this.#conversation = conversation;
-    this.#compressed = peer.extensions !== '';
+    const isCompressed = peer.extensions !== '';
+    this.outbox = new (isCompressed ? CompressedOutbox : SocketOutbox)(this, format, stream, peer);
     peer.on('message', onMessage);
     peer.on('error', onError);
     peer.on('close', onClose);
     peer.connection = this as Socket;
     // What is compressed is ws's to read, and so is a stream that somebody else listens to.
-    if (!this.#compressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
+    if (!isCompressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
   }
 
   /** The `ws` socket, for libraries that take one and for what is not covered here. */
@@ -99,10 +97,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** Sends a message: text as text, bytes as binary, all else as JSON or by the route's codec. */
   override send(value: Out): boolean {
-    if (this.over) return false;
-    if (!this.#compressed) return super.send(value);
-    if (isBlob(value instanceof Message ? value.value : value)) return this.sendBlob(value);
-    return this.#compress(this.payloadOf(value));
+    return this.outbox.send(value);
   }
 
   /**
@@ -119,7 +114,8 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     params?: object,
     options: { signal?: AbortSignal; timeout?: number } = {},
   ): Promise<T> {
-    if (this.over) return Promise.reject(new Error(`the call ${name} was not sent: the socket has closed`));
+    if (this.outbox.sealed)
+      return Promise.reject(new Error(`the call ${name} was not sent: the socket has closed`));
     const calls = (this.#calls ??= new ClientCalls());
     return calls.call((request) => this.answer(json(request)), name, params, options) as Promise<T>;
   }
@@ -153,30 +149,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return count > 0 && this.#received.exceeds(count);
   }
 
-  /** @internal Sends text as it stands: an answer to a call is none of the events that a format describes. */
+  /** @internal Sends the answer to a call, which no format changes. */
   answer(text: string): boolean {
-    if (this.#compressed) return this.#compress(text);
-    const frame = textFrame(text);
-    const { limits } = this.context.environment;
-    if (frame.length > limits.value) throw tooLarge(frame.length, limits.value);
-    return this.write(frame);
-  }
-
-  /** @internal */
-  override deliver(encoded: EncodedMessage): void {
-    if (!this.#compressed || encoded.unread) return super.deliver(encoded);
-    const payload = encoded.payload(this.format);
-    if (payload !== undefined) this.#compress(payload);
-  }
-
-  /** @internal */
-  override offer(encoded: EncodedMessage): boolean {
-    if (!this.#compressed || encoded.unread) return super.offer(encoded);
-    const payload = encoded.payload(this.format);
-    if (payload === undefined) return true;
-    if (this.behind) return false;
-    this.#compress(payload);
-    return true;
+    return this.outbox.sendPayload(text);
   }
 
   /**
@@ -187,8 +162,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
    */
   close(code = 1000, reason = ''): void {
     checkClose(code, reason);
-    if (this.over) return;
+    if (this.outbox.sealed) return;
     this.farewell = { code, reason };
+    this.outbox.seal();
     this.peer.close(code, reason);
     this.#taking = 'nothing';
     this.#incoming?.close();
@@ -202,7 +178,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal The 101 is out, and the method may be run: messages flow. */
   open(): void {
-    this.ready();
+    this.outbox.open();
   }
 
   /** @internal */
@@ -224,7 +200,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal Somebody listens to ws's messages: ws reads them all, and none waits for a method that may not ask. */
   overheard(): void {
-    Intake.leave(this.#stream);
+    Intake.leave(this.outbox.stream);
     if (this.#incoming !== undefined) this.#incoming.release();
     else if (this.#taking === 'held') this.#taking = 'nothing';
   }
@@ -256,7 +232,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
       this.giveUp(1008, 'the message took too long');
       return true;
     }
-    this.interject(PING);
+    this.outbox.interject(PING);
     return true;
   }
 
@@ -288,7 +264,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal How many bytes have come. */
   get received(): number {
-    return bytesReceived(this.#stream);
+    return bytesReceived(this.outbox.stream);
   }
 
   /** @internal Whether no message has come: there is none that is still to be answered. */
@@ -305,81 +281,21 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.context.end();
   }
 
-  protected override get sink(): Duplex {
-    return this.#stream;
-  }
-
-  protected override get queued(): number {
-    return this.#compressed ? this.peer.bufferedAmount : super.queued;
-  }
-
-  protected override whenSent(then: () => void): void {
-    if (this.#compressed && this.peer.bufferedAmount > 0) this.#afterSent = then;
-    else super.whenSent(then);
-  }
-
-  /** With permessage-deflate each peer has a compressor of its own, so ws frames the message. */
-  #compress(payload: string | Uint8Array): boolean {
-    if (this.over) return false;
-    const { limits } = this.context.environment;
-    const bytes = Buffer.byteLength(payload);
-    if (bytes > limits.value) throw tooLarge(bytes, limits.value);
-    if (this.isReading) return this.inTurn({ bytes, run: () => this.#sendCompressed(payload) });
-    const queued = this.queued + bytes;
-    if (queued >= this.highWater && !this.grows(bytes, queued)) return false;
-    this.#sendCompressed(payload);
-    return !this.behind;
-  }
-
-  #sendCompressed(payload: string | Uint8Array): void {
-    this.context.environment.counters.messagesOut++;
-    this.peer.sendNow(payload, { compress: true }, () => this.#sent());
-  }
-
-  protected override release(encoded: EncodedMessage): void {
-    if (!this.#compressed) return super.release(encoded);
-    const payload = encoded.payload(this.format);
-    if (payload !== undefined) this.#sendCompressed(payload);
-  }
-
   /** @internal */
-  override failed(error: unknown): void {
+  override onSendError(error: unknown): void {
     void this.context.environment.report(error, this.context);
-    this.drop();
+    this.outbox.clear();
     this.close(1011, 'a message could not be sent');
   }
 
-  /** What is being compressed is no stream's yet: only its own end tells that the reader has caught up. */
-  #sent(): void {
-    const then = this.#afterSent;
-    if (then === undefined || this.behind) return;
-    this.#afterSent = undefined;
-    then();
-  }
-
-  protected override overflow(): void {
-    this.drop();
+  /** @internal */
+  override onOverflow(): void {
+    this.outbox.end();
     this.farewell = { code: 1013, reason: 'the reader is too slow' };
     this.peer.close(1013, this.farewell.reason);
     // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
     this.context.environment.connections.linger(this);
     this.finish(this.farewell);
-  }
-
-  protected transmit(frames: Frame | readonly Frame[]): void {
-    if (this.peer.readyState !== WebSocket.OPEN) return;
-    if (typeof frames === 'string') {
-      this.#stream.write(frames, 'latin1');
-    } else if (Array.isArray(frames)) {
-      this.#stream.cork();
-      for (const frame of frames) {
-        if (typeof frame === 'string') this.#stream.write(frame, 'latin1');
-        else this.#stream.write(frame);
-      }
-      this.#stream.uncork();
-    } else {
-      this.#stream.write(frames);
-    }
   }
 }
 

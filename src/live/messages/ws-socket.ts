@@ -2,20 +2,15 @@ import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
 import { bytesOf, isBlob } from '../../core/base/bytes.js';
 import type { CloseReason } from '../connections/connection.js';
-import type { SendStep } from '../connections/send-queue.js';
+import type { Outbox } from '../connections/outbox.js';
 
 /** What ws's socket asks of the connection that it belongs to. */
 export interface Owner {
   alive: boolean;
   readonly leaving: boolean;
   readonly silent: boolean;
-  readonly unwritten: number;
-  /** Whether a Blob is read, for which all that is sent now waits. */
-  readonly isReading: boolean;
-  inTurn(step: SendStep): boolean;
-  leaveInTurn(leave: () => void): void;
-  failed(error: unknown): void;
-  flush(): void;
+  readonly outbox: Outbox;
+  onSendError(error: unknown): void;
   overheard(): void;
 }
 
@@ -64,14 +59,14 @@ export class Peer extends WebSocket {
   override send(...args: [data: unknown, options?: unknown, callback?: unknown]): void {
     const [data] = args;
     const { connection } = this;
-    if ((!connection.isReading && !isBlob(data)) || this.readyState !== WebSocket.OPEN)
+    if ((!connection.outbox.awaitsBlob && !isBlob(data)) || this.readyState !== WebSocket.OPEN)
       return this.sendNow(...args);
     this.#sendInTurn(data, args);
   }
 
   /** @internal What the socket has sent and has not written yet goes first; what waits for a Blob does not. */
   sendNow(...args: [data: unknown, options?: unknown, callback?: unknown]): void {
-    this.connection.flush();
+    this.connection.outbox.flush();
     super.send(...(args as [never, never, never]));
   }
 
@@ -89,7 +84,7 @@ export class Peer extends WebSocket {
         failure = error as Error;
       }
     };
-    this.connection.inTurn({
+    this.connection.outbox.inOrder({
       bytes: blob?.size ?? sizeOf(data),
       ...(blob !== undefined && { read }),
       run: () => {
@@ -100,7 +95,7 @@ export class Peer extends WebSocket {
           failure = error as Error;
         }
         callback?.(failure);
-        this.connection.failed(failure);
+        this.connection.onSendError(failure);
       },
       cancel: () => callback?.(new Error('The socket was closed before the message was sent')),
     });
@@ -135,8 +130,8 @@ export class Peer extends WebSocket {
       this.sent ??= { code, reason };
     }
     const leave = (): void =>
-      this.connection.leaveInTurn(() => {
-        this.connection.flush();
+      this.connection.outbox.afterBlobs(() => {
+        this.connection.outbox.flush();
         super.close(code, data);
       });
     if (this.connection.leaving || this.connection.silent) leave();
@@ -155,7 +150,7 @@ const { get: ofWs } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'buff
 /** What the socket has not written yet waits, too. ws's declarations have a field where its class has an accessor. */
 Object.defineProperty(Peer.prototype, 'bufferedAmount', {
   get(this: Peer): number {
-    return ofWs.call(this) + ((this.connection as Owner | undefined)?.unwritten ?? 0);
+    return ofWs.call(this) + ((this.connection as Owner | undefined)?.outbox.unwritten ?? 0);
   },
 });
 

@@ -62,7 +62,7 @@ describe('Broadcast', () => {
 
     /** Sends until the system takes no more for any of them. */
     async function fill(connections: Connection[]): Promise<void> {
-      for (let fed = connections; fed.length > 0; fed = fed.filter(({ behind }) => !behind)) {
+      for (let fed = connections; fed.length > 0; fed = fed.filter(({ needsDrain }) => !needsDrain)) {
         for (const connection of fed) connection.send('y'.repeat(BUFFERED / 8));
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -112,7 +112,7 @@ describe('Broadcast', () => {
       await until(() => server.app.stats().connections.opened >= STUCK);
       const careless = () =>
         [...server.app.container.resolve(Connections)].filter(({ context }) => context.path === '/careless');
-      await until(() => careless().length === STUCK && careless().every(({ behind }) => behind));
+      await until(() => careless().length === STUCK && careless().every(({ needsDrain }) => needsDrain));
       const reader = await openReader(server, 'websocket', '/careless');
       await reader.until(({ received }) => received.length >= 100);
       for (const { buffered } of careless()) expect(buffered).to.be.at.most(BUFFERED + VALUE);
