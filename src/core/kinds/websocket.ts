@@ -4,8 +4,8 @@ import { closeCode, closeReason, HttpError, safeInstanceof, isAbort, problem } f
 import { isResponse } from '../../live/messages/client-calls.js';
 import { bareFormat, eventObjects, EVENTS_PROTOCOL, type Format } from '../../live/encoding/format.js';
 import type { RawMessage } from '../../live/messages/message-queue.js';
-import type { Peer } from '../../live/messages/ws-socket.js';
-import type { Conversation } from '../../live/messages/incoming.js';
+import type { WsSocket } from '../../live/messages/ws-socket.js';
+import type { Conversation } from '../../live/messages/receiver.js';
 import { Socket } from '../../live/messages/socket.js';
 import type { Step } from '../routing/middleware.js';
 import type { Context } from '../exchange/context.js';
@@ -102,10 +102,10 @@ export class SocketRoute implements Conversation<Socket> {
   }
 
   /** The 101 is out: the connection is there, and the method runs. */
-  open(ctx: Context, { values }: Opened, peer: Peer, stream: Duplex): Socket {
+  open(ctx: Context, { values }: Opened, ws: WsSocket, stream: Duplex): Socket {
     if (values.length > 0) earlyValues.set(ctx, values);
-    const format = peer.protocol === EVENTS_PROTOCOL ? eventObjects : this.format;
-    const socket = new Socket(ctx, peer, stream, format, this);
+    const format = ws.protocol === EVENTS_PROTOCOL ? eventObjects : this.format;
+    const socket = new Socket(ctx, ws, stream, format, this);
     ctx.connection = socket;
     return socket;
   }
@@ -223,7 +223,7 @@ export class SocketRoute implements Conversation<Socket> {
   refuse(socket: Socket, error: unknown): void | Promise<void> {
     const { context } = socket;
     if (safeInstanceof(Unacceptable, error)) {
-      socket.giveUp(error.code, error.message);
+      socket.closeFor(error.code, error.message);
       return;
     }
     const shown = context.environment.report(error, context, this.method.options.onError);

@@ -9,7 +9,7 @@ import {
 } from 'ws';
 import { EVENTS_PROTOCOL } from '../../live/encoding/format.js';
 import type { Admission } from '../../live/connections/connections.js';
-import { Peer } from '../../live/messages/ws-socket.js';
+import { WsSocket } from '../../live/messages/ws-socket.js';
 import { admit } from '../kinds/admission.js';
 import { spellCanonically } from '../routing/canonical-path.js';
 import type { CompiledRoute } from '../compile/compile.js';
@@ -27,7 +27,7 @@ import { unwatch, watchForEnd } from '../node/upgrade-response.js';
 
 /** The upgrade's way: the route of every request, and then the 101. */
 export class Upgrader {
-  readonly #server: WsServer<typeof Peer>;
+  readonly #server: WsServer<typeof WsSocket>;
   /** Header fields that middleware set, by the request that they answer. */
   readonly #fields = new WeakMap<IncomingMessage, string[]>();
   readonly #protocols = new WeakMap<IncomingMessage, readonly string[]>();
@@ -40,10 +40,10 @@ export class Upgrader {
     private readonly deflate: boolean | PerMessageDeflateOptions,
   ) {
     // ws's own declarations do not know `closeTimeout` yet.
-    const options: ServerOptions<typeof Peer> & { closeTimeout: number } = {
+    const options: ServerOptions<typeof WsSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
-      WebSocket: Peer,
+      WebSocket: WsSocket,
       maxPayload: environment.limits.message,
       perMessageDeflate: deflate,
       closeTimeout: environment.timeouts.close,
@@ -168,9 +168,9 @@ export class Upgrader {
     if (socketRoute.protocols.length > 0) this.#protocols.set(request, socketRoute.protocols);
     wire.handOver();
     let accepted = false;
-    this.#server.handleUpgrade(request, socket, head, (peer) => {
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
       accepted = true;
-      const opened = socketRoute.open(ctx, opening, peer, socket);
+      const opened = socketRoute.open(ctx, opening, ws, socket);
       this.environment.connections.add(opened, admission);
       socketRoute.start(ctx, opened);
     });

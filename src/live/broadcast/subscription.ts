@@ -93,7 +93,7 @@ export class Subscription implements Reader, Follower {
   }
 
   get format(): Format {
-    return this.connection.format;
+    return this.connection.outbox.format;
   }
 
   /** Ends the subscription; the connection stays. */
@@ -174,6 +174,6 @@ export class Subscription implements Reader, Follower {
   }
 
   #size(encoded: EncodedMessage): number {
-    return encoded.blobSize ?? encoded.frame(this.connection.format)?.length ?? 0;
+    return encoded.blobSize ?? encoded.frame(this.connection.outbox.format)?.length ?? 0;
   }
 }

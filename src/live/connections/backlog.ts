@@ -1,4 +1,6 @@
+import type { Writable } from 'node:stream';
 import type { Limits } from '../../core/exchange/limits.js';
+import { bytesAccepted, isBlocked } from '../../core/node/tcp-progress.js';
 
 declare module '../../core/exchange/environment.js' {
   interface Environment {
@@ -9,15 +11,14 @@ declare module '../../core/exchange/environment.js' {
 
 /** The outbox of a reader that is behind. */
 interface Reader {
-  readonly ended: boolean;
+  readonly owner: {
+    readonly closed: unknown;
+    /** The reader takes nothing: brings what waits within `limits.buffered`, or closes the connection. */
+    onStalled(): void;
+  };
+  readonly sink: Writable;
   /** All bytes that wait for the reader. */
   readonly waiting: number;
-  /** How many bytes the system has accepted so far. */
-  readonly bytesAccepted: number;
-  /** Whether bytes wait because the reader takes none. */
-  readonly isBlocked: boolean;
-  /** The reader takes nothing: brings what waits within `limits.buffered`, or closes the connection. */
-  onStalled(): void;
 }
 
 interface State {
@@ -58,14 +59,14 @@ export class Backlog {
   grow(reader: Reader, bytes: number, waiting: number): boolean {
     if (waiting > this.most) return false;
     if (!this.#readers.has(reader)) {
-      this.#readers.set(reader, { accepted: reader.bytesAccepted, silent: 0 });
+      this.#readers.set(reader, { accepted: bytesAccepted(reader.sink), silent: 0 });
       this.#total += waiting;
       this.#timer ??= setInterval(() => this.#check(true), INTERVAL).unref();
     } else {
       this.#total += bytes;
     }
     if (this.#total > this.limits.bufferedTotal) this.#check(false);
-    return !reader.ended;
+    return reader.owner.closed === undefined;
   }
 
   /** How many bytes may wait for a reader before its subscriptions drop messages. */
@@ -84,14 +85,15 @@ export class Backlog {
     const silent: [Reader, State][] = [];
     let total = 0;
     for (const [reader, state] of this.#readers) {
-      const { waiting, bytesAccepted } = reader;
-      if (reader.ended || waiting < this.highWaterMark) {
+      const { owner, sink, waiting } = reader;
+      if (owner.closed !== undefined || waiting < this.highWaterMark) {
         this.#readers.delete(reader);
         continue;
       }
       total += waiting;
-      if (bytesAccepted !== state.accepted || !reader.isBlocked) {
-        state.accepted = bytesAccepted;
+      const accepted = bytesAccepted(sink);
+      if (accepted !== state.accepted || !isBlocked(sink)) {
+        state.accepted = accepted;
         state.silent = 0;
       } else {
         if (counts) state.silent++;
@@ -109,7 +111,7 @@ export class Backlog {
       const hasStalled = state.silent >= PATIENCE && waiting > this.limits.buffered;
       if (!hasStalled && this.#total <= this.limits.bufferedTotal) continue;
       state.silent = Math.max(state.silent, PATIENCE);
-      reader.onStalled();
+      reader.owner.onStalled();
       this.#total -= waiting - reader.waiting;
     }
   }

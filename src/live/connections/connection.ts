@@ -7,9 +7,7 @@ import type { Outcome } from '../../core/exchange/outcome.js';
 import { timeOf } from '../../core/exchange/open-connection.js';
 import { Session } from '../../core/exchange/session.js';
 import { known } from '../../core/exchange/shown-error.js';
-import { bytesAccepted, bytesReceived, isBlocked } from '../../core/node/tcp-progress.js';
-import type { EncodedMessage } from '../encoding/encoded-message.js';
-import type { Format } from '../encoding/format.js';
+import { Pulse } from './heartbeat.js';
 import type { Outbox } from './outbox.js';
 
 /** Why a connection ended: a close code (RFC 6455, section 7.4), for streams too. */
@@ -27,26 +25,22 @@ export interface Follower {
   closed(connection: Connection): void;
 }
 
-/** Bytes a second that count as a slow line, and the bytes of our own ping. */
-const SLOW_LINE = 4_000;
-const PING_BYTES = 2;
-
 /** A timer cannot wait longer: 2^31 - 1 milliseconds. */
 const LONGEST_TIMER = 0x7fffffff;
 
 /** Times are kept as milliseconds since the process began: small numbers, which need no object of their own. */
 const BEGAN = Date.now();
 
-/** What stays open after the head: an event stream or a socket. */
+/** An open connection: an event stream, a socket or a streamed response. */
 export abstract class Connection {
   /** `sse` or `websocket`; `http` for a streamed response. */
   abstract get kind(): Kind;
   /** Code and reason of its end; `undefined` while it is open. */
   closed: CloseReason | undefined = undefined;
-  /** @internal What it sends. */
+  /** @internal */
   abstract readonly outbox: Outbox;
-  /** @internal Whether the peer has shown a sign of life since the last heartbeat. */
-  alive = true;
+  /** @internal */
+  readonly pulse = new Pulse();
   /** @internal Its entry in `Connections`. */
   entry: { closed(): void } | undefined = undefined;
   /** @internal How this side closes it, while the close takes its time. */
@@ -59,13 +53,6 @@ export abstract class Connection {
   #deadline: NodeJS.Timeout | undefined = undefined;
   /** Channels that calls have subscribed it to, by name: how `renew()` asks again, and how many subscriptions there are. */
   #admitted: Map<string, { admit: (fresh: Context) => unknown; count: number }> | undefined = undefined;
-  /** At the last heartbeat: bytes received, bytes that the system had accepted, and whether more waited. */
-  #receivedAtBeat = 0;
-  #acceptedAtBeat = 0;
-  #blockedAtBeat = false;
-  /** Bytes that may still be on their way to the peer although the system has accepted them. */
-  #underway = 0;
-
   /** @internal */
   constructor(
     /** The exchange that opened it. */
@@ -95,16 +82,6 @@ export abstract class Connection {
   /** The text of the user's id; `undefined` for a user without one. See `AppOptions.userId`. */
   get userId(): string | undefined {
     return this.context.environment.userId(this.context);
-  }
-
-  /** @internal */
-  get format(): Format {
-    return this.outbox.format;
-  }
-
-  /** @internal Sends a message that is shared with other connections. */
-  deliver(encoded: EncodedMessage): void {
-    this.outbox.deliver(encoded);
   }
 
   /** @internal Whether its messages carry cursors, so that the reader can resume. */
@@ -227,7 +204,8 @@ export abstract class Connection {
 
   /** @throws HttpError 401 where the connection has ended while its credentials were renewed. */
   #mustBeOpen(): void {
-    if (this.outbox.sealed) throw new HttpError(401, 'The connection has ended', { code: 'CONNECTION_ENDED' });
+    if (this.outbox.sealed)
+      throw new HttpError(401, 'The connection has ended', { code: 'CONNECTION_ENDED' });
   }
 
   /** @internal */
@@ -267,26 +245,6 @@ export abstract class Connection {
 
   /** @internal Asks the peer for a sign of life. False if there was none since the last heartbeat. */
   abstract beat(interval: number): boolean;
-
-  /**
-   * @internal Whether the peer has shown a sign of life since the last heartbeat, `interval` milliseconds ago: bytes have come,
-   * or the system has accepted some of those that waited. Our own pings do not count: the system accepts what little there is
-   * for a peer that is gone, too. A large message that it has accepted takes its time on a slow line, and so does the answer to
-   * a ping behind it.
-   */
-  progressed(interval: number): boolean {
-    const { sink } = this.outbox;
-    const [received, total, blocked] = [bytesReceived(sink), bytesAccepted(sink), isBlocked(sink)];
-    const accepted = total - this.#acceptedAtBeat;
-    const heard = received !== this.#receivedAtBeat;
-    const sent = heard ? accepted : this.#underway + accepted;
-    this.#underway = Math.max(0, sent - PING_BYTES - (SLOW_LINE * interval) / 1_000);
-    const progressed = heard || (this.#blockedAtBeat && accepted > 0) || (!blocked && this.#underway > 0);
-    this.#receivedAtBeat = received;
-    this.#acceptedAtBeat = total;
-    this.#blockedAtBeat = blocked;
-    return progressed;
-  }
 
   /** @internal Cuts the connection, without a close handshake. */
   abstract terminate(): void;

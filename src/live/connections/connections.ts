@@ -3,7 +3,7 @@ import { closeReason, HttpError, LimitReached } from '../../core/base/errors.js'
 import type { Limits } from '../../core/exchange/limits.js';
 import { connectionClosed, connectionOpened } from '../../core/exchange/tracing.js';
 import { Connection } from './connection.js';
-import type { Heartbeat } from './heartbeat.js';
+import type { Heartbeat, Slot } from './heartbeat.js';
 import { messageOf } from '../encoding/message.js';
 import { EncodedMessage } from '../encoding/encoded-message.js';
 import { Revocation, targetOf, type Revocable, type RevokeTarget } from './revocations.js';
@@ -31,9 +31,9 @@ interface ChannelReaders {
   revoke(channel: string, reason: string): void;
 }
 
-/** A connection that is about to open: known already, so that what ends it in the meantime is not missed. */
+/** A connection that is about to open. It is registered already, so that nothing that ends it meanwhile is missed. */
 export interface Admission {
-  /** Ends the admission, where the connection does not open after all. */
+  /** Ends the admission: the connection does not open after all. */
   withdraw(): void;
 }
 
@@ -56,7 +56,7 @@ export class Connections implements Iterable<Connection> {
   readonly #byUser = new Map<string, Set<Entry>>();
   readonly #bySession = new Map<string, Set<Entry>>();
   readonly #byAddress = new Map<string, Set<Entry>>();
-  /** Over, and not gone yet: their readers take nothing, the farewell included. */
+  /** Closed, and not gone yet: their readers take nothing, not even the close frame. */
   readonly #lingering = new Set<Connection>();
   #entries = 0;
   #lastRevocation = new Revocation(undefined, '');
@@ -87,7 +87,7 @@ export class Connections implements Iterable<Connection> {
     return undefined;
   }
 
-  /** The connections of a user, by the user's id or its text. @throws TypeError for what cannot be an id */
+  /** The connections of a user, by the user's id or its text. @throws TypeError for a value that cannot be an id */
   of(userId: UserId): Connection[] {
     return [...(this.#byUser.get(mustBeId(userId)) ?? [])].flatMap(({ connection }) => connection ?? []);
   }
@@ -96,25 +96,23 @@ export class Connections implements Iterable<Connection> {
    * Sends a value to all connections of a user in this process, and returns their number.
    *
    * @throws what an encoder threw, after connections of other formats have received the value; RangeError for a value of more
-   * than `limits.value` bytes, which nobody receives
+   * than `limits.value` bytes, which no connection receives
    */
   send(userId: UserId, value: unknown): number {
-    const connections = this.of(userId).filter(({ kind }) => kind !== 'http');
+    const outboxes = this.of(userId).flatMap(({ kind, outbox }) => (kind === 'http' ? [] : outbox));
     const encoded = new EncodedMessage(messageOf(value), this.limits.value);
-    if (!encoded.isTooLarge(connections)) {
-      for (const connection of connections) connection.deliver(encoded);
-    }
+    if (!encoded.isTooLarge(outboxes)) for (const outbox of outboxes) outbox.deliver(encoded);
     if (encoded.failure !== undefined) throw encoded.failure.error;
-    return connections.length;
+    return outboxes.length;
   }
 
   /**
    * Ends the connections of a user or of a session, one connection, or those that read a channel, in all processes: 3000
-   * for sockets, an `end` event for streams; streamed responses are cut. What is about to open is refused with 401; who
+   * for sockets, an `end` event for streams; streamed responses are cut. A connection that is about to open is refused with 401; who
    * asks afterwards is decided anew. Whoever was given the channel by `@Channel` before may no longer read it: 401.
    *
-   * @param reason what the clients are told: as much of it as the 123 bytes of a close frame hold
-   * @throws TypeError for a target that names nothing, or several things; what the broker throws, after the connections of this
+   * @param reason sent to the clients, cut to the 123 bytes that a close frame holds
+   * @throws TypeError for a target that does not name exactly one thing; what the broker throws, after the connections of this
    * process have ended
    */
   async revoke(target: Revocable, reason = 'revoked'): Promise<void> {
@@ -130,20 +128,20 @@ export class Connections implements Iterable<Connection> {
 
   /** @internal Ends the connections of this process that the target names. */
   revokeHere(target: RevokeTarget, reason: string): void {
-    const told = closeReason(reason);
-    if ('channel' in target) return this.channels.revoke(target.channel, told);
-    const revocation = new Revocation(target, told);
+    const text = closeReason(reason);
+    if ('channel' in target) return this.channels.revoke(target.channel, text);
+    const revocation = new Revocation(target, text);
     this.#lastRevocation.next = revocation;
     this.#lastRevocation = revocation;
-    for (const connection of this.#named(target)) connection.close(3000, told);
+    for (const connection of this.#named(target)) connection.close(3000, text);
   }
 
-  /** @internal What an exchange holds while it may still open. */
+  /** @internal An exchange keeps it while it may still open a connection. */
   get lastRevocation(): Revocation {
     return this.#lastRevocation;
   }
 
-  /** @internal What has revoked an exchange since it began, if anything has. */
+  /** @internal The revocation that names an exchange, if there was one since it began. */
   revocationOf(ctx: Context): Revocation | undefined {
     const { since } = ctx;
     if (!(since instanceof Revocation) || since.next === undefined) return undefined;
@@ -190,18 +188,18 @@ export class Connections implements Iterable<Connection> {
     if (this.#draining) throw tooMany(503, 'The server is going down');
   }
 
-  /** @internal From now on nothing opens. */
+  /** @internal Refuses connections from now on. */
   drain(): void {
     this.#draining = true;
   }
 
   /** @internal The connection is open. */
   add(connection: Connection, admission: Admission): void {
-    // It may have ended while its head was sent: it would never leave.
+    // It may have ended while its head was sent: it would stay registered for ever.
     if (connection.closed !== undefined) return admission.withdraw();
     const entry = admission as Entry;
     entry.connection = connection;
-    entry.spoke = this.heartbeat.add(connection);
+    entry.slot = this.heartbeat.add(connection);
     connection.entry = entry;
     this.#open.add(connection);
     const { context } = connection;
@@ -231,7 +229,7 @@ export class Connections implements Iterable<Connection> {
     }
   }
 
-  /** @internal The credentials of the connection are renewed: it ends with its new session, not with the old one. */
+  /** @internal The connection has renewed its credentials: it ends with its new session, not with the old one. */
   renewed(connection: Connection): void {
     const { entry } = connection;
     if (!(entry instanceof Entry)) return;
@@ -266,9 +264,9 @@ export class Connections implements Iterable<Connection> {
 
 class Entry implements Admission {
   connection: Connection | undefined = undefined;
-  /** Where its heart beats. */
-  spoke: Set<Connection> | undefined = undefined;
-  /** Ends the watch over its session: the connection ends when the session does, used or not. */
+  /** Its slot in the heartbeat. */
+  slot: Slot | undefined = undefined;
+  /** Stops watching its session: the connection ends when the session does, used or not. */
   unwatch: (() => void) | undefined = undefined;
 
   constructor(
@@ -287,7 +285,7 @@ class Entry implements Admission {
     const { index, connection } = this;
     if (index === undefined) return;
     this.index = undefined;
-    if (connection !== undefined) this.spoke?.delete(connection);
+    if (connection !== undefined) this.slot?.delete(connection);
     index.forget(this);
   }
 }

@@ -1,5 +1,7 @@
 import type { Writable } from 'node:stream';
+import { fastPaths } from '../encoding/fast-paths.js';
 import type { Context } from '../../core/exchange/context.js';
+import { isBlocked } from '../../core/node/tcp-progress.js';
 import { Response, writesPlainly } from '../../core/node/response.js';
 import { writeChunk } from '../encoding/chunk.js';
 import { cursorIn, nonceOf } from '../encoding/cursor.js';
@@ -63,7 +65,8 @@ export class EventStream extends Connection {
     response.on('close', () => this.finish(this.closed ?? this.farewell ?? { code: 1006, reason: '' }));
     this.#opened = true;
     const { socket } = response;
-    if (socket !== null && response.chunkedEncoding && writesPlainly(response)) this.outbox.writeTo(socket);
+    if (fastPaths && socket !== null && response.chunkedEncoding && writesPlainly(response))
+      this.outbox.writeTo(socket);
     this.outbox.open();
     this.#leaveIfClosing();
   }
@@ -78,7 +81,7 @@ export class EventStream extends Connection {
     if (this.closed !== undefined || this.farewell !== undefined) return;
     if (code !== 1000) this.outbox.write(end({ code, reason }));
     this.farewell = { code, reason };
-    this.outbox.seal();
+    this.outbox.sealed = true;
     // Before the head is sent the stream cannot end.
     if (this.#opened) this.#leaveIfClosing();
   }
@@ -106,10 +109,12 @@ export class EventStream extends Connection {
   }
 
   override beat(interval: number): boolean {
+    const { pulse } = this;
+    const { sink } = this.outbox;
     // A client sends nothing on a stream: only one that takes none of what waits is known to be gone.
-    if (this.progressed(interval) || !this.outbox.isBlocked) this.alive = true;
-    else if (!this.alive) return false;
-    else this.alive = false;
+    if (pulse.hasProgressed(sink, interval) || !isBlocked(sink)) pulse.alive = true;
+    else if (!pulse.alive) return false;
+    else pulse.alive = false;
     this.outbox.interject(HEARTBEAT_COMMENT);
     return true;
   }

@@ -1,7 +1,6 @@
 import type { Writable } from 'node:stream';
 import { isBlob } from '../../core/base/bytes.js';
 import type { Context } from '../../core/exchange/context.js';
-import { bytesAccepted, isBlocked } from '../../core/node/tcp-progress.js';
 import { EncodedMessage } from '../encoding/encoded-message.js';
 import type { Format } from '../encoding/format.js';
 import { joined, tooLarge, writeFrames, type Frame } from '../encoding/frame.js';
@@ -46,27 +45,23 @@ function flushAll(): void {
 export class Outbox {
   /** Bytes that the subscriptions keep back until the reader has caught up. */
   held = 0;
+  /** Whether nothing more is accepted; what was sent before is still written. */
+  sealed = false;
   #pending: Frame | Frame[] | undefined = undefined;
   #pendingBytes = 0;
   /** What was sent after a Blob that is still read. */
   #behindBlob: SendQueue | undefined = undefined;
   #open = false;
-  #sealed = false;
   #corked = false;
   #drain: 'unwanted' | 'wanted' | 'awaited' = 'unwanted';
   #waiters: (() => void)[] | undefined = undefined;
 
   constructor(
-    protected readonly owner: OutboxOwner,
+    readonly owner: OutboxOwner,
     readonly format: Format,
     /** The stream that the bytes are written to. */
     public sink: Writable,
   ) {}
-
-  /** Whether nothing more is accepted. */
-  get sealed(): boolean {
-    return this.#sealed;
-  }
 
   /** Bytes that were sent and that the system has not accepted yet. */
   get bufferedAmount(): number {
@@ -102,7 +97,7 @@ export class Outbox {
    * @throws TypeError for a value without a JSON form; RangeError for one of more than `limits.value` bytes.
    */
   send(value: unknown): boolean {
-    if (this.#sealed) return false;
+    if (this.sealed) return false;
     if (isBlob(value instanceof Message ? value.value : value)) return this.#sendBlob(value);
     return this.sendPayload(value instanceof Message ? this.format.payload(value) : this.format.plain(value));
   }
@@ -133,7 +128,7 @@ export class Outbox {
 
   /** Sends a shared message unless the reader is behind. False if the message was not sent and may be sent later. */
   tryDeliver(encoded: EncodedMessage): boolean {
-    if (this.#sealed) return true;
+    if (this.sealed) return true;
     if (this.needsDrain) return !encoded.unread && encoded.payload(this.format) === undefined;
     this.deliver(encoded);
     return true;
@@ -157,7 +152,7 @@ export class Outbox {
   inOrder(step: SendStep): boolean {
     const buffered = this.bufferedAmount + step.bytes;
     const needsDrain = buffered >= this.highWaterMark;
-    if (this.#sealed || (needsDrain && !this.grow(step.bytes, buffered))) {
+    if (this.sealed || (needsDrain && !this.grow(step.bytes, buffered))) {
       step.cancel?.();
       return false;
     }
@@ -171,20 +166,14 @@ export class Outbox {
 
   /** Calls `then` when the Blobs that were sent before are on their way; cuts the connection if reading them takes too long. */
   afterBlobs(then: () => void): void {
-    if (this.#behindBlob === undefined) return then();
     const { owner } = this;
-    const cut = setTimeout(() => owner.terminate(), owner.context.environment.timeouts.close).unref();
-    const cancel = (): void => clearTimeout(cut);
-    const run = (): void => {
-      cancel();
-      then();
-    };
-    this.#behindBlob.add({ bytes: 0, run, cancel });
+    if (this.#behindBlob === undefined) then();
+    else this.#behindBlob.addLast(then, owner.context.environment.timeouts.close, () => owner.terminate());
   }
 
   /** Writes a frame, in one write with all others of this tick. False if the reader is behind. */
   write(frame: Frame): boolean {
-    if (this.#sealed) return false;
+    if (this.sealed) return false;
     const buffered = this.bufferedAmount + frame.length;
     const needsDrain = buffered >= this.highWaterMark;
     if (needsDrain && !this.grow(frame.length, buffered)) return false;
@@ -196,13 +185,13 @@ export class Outbox {
   /** Writes a control frame, which waits for no Blob. */
   interject(frame: Frame): void {
     if (this.#behindBlob === undefined) this.write(frame);
-    else if (!this.#sealed) this.#enqueue(frame);
+    else if (!this.sealed) this.#enqueue(frame);
   }
 
   /** Counts bytes above the high-water mark. False if they are too many: the connection is closed. */
   protected grow(bytes: number, buffered: number): boolean {
     if (this.owner.context.environment.backlog.grow(this, bytes, buffered + this.held)) return true;
-    if (!this.#sealed) this.owner.onOverflow();
+    if (!this.sealed) this.owner.onOverflow();
     return false;
   }
 
@@ -225,7 +214,7 @@ export class Outbox {
     this.flush();
   }
 
-  /** Holds writes back until `uncork`, which writes at once. */
+  /** Delays writes until `uncork`. */
   cork(): void {
     this.#corked = true;
   }
@@ -248,11 +237,6 @@ export class Outbox {
     writeFrames(this.sink, frames);
   }
 
-  /** Accepts nothing more; what was sent before is still written. */
-  seal(): void {
-    this.#sealed = true;
-  }
-
   /** Drops what waits. */
   clear(): void {
     this.#pending = undefined;
@@ -263,7 +247,7 @@ export class Outbox {
 
   /** The connection is over: drops what waits, and resolves each `drained()`. */
   end(): void {
-    this.#sealed = true;
+    this.sealed = true;
     this.clear();
     this.#resolveWaiters();
   }
@@ -274,7 +258,7 @@ export class Outbox {
     if (this.owner.closed !== undefined || !this.#open) return READY;
     this.flush();
     // While the connection closes, what is sent is dropped: a loop that sends more has to wait for the end.
-    if (!this.needsDrain && !this.#sealed) return READY;
+    if (!this.needsDrain && !this.sealed) return READY;
     return new Promise((resolve) => {
       (this.#waiters ??= []).push(resolve);
       this.requestDrain();
@@ -292,12 +276,9 @@ export class Outbox {
     if (this.#drain === 'awaited' || !this.#open) return;
     this.#drain = 'awaited';
     this.whenSent(() => {
-      if (this.#behindBlob !== undefined) {
-        this.#drain = 'wanted';
-        return;
-      }
-      this.#drain = 'unwanted';
-      if (!this.#sealed) this.#resolveWaiters();
+      this.#drain = this.#behindBlob === undefined ? 'unwanted' : 'wanted';
+      if (this.#drain === 'wanted') return;
+      if (!this.sealed) this.#resolveWaiters();
       this.owner.onDrain();
     });
   }
@@ -313,25 +294,5 @@ export class Outbox {
     const waiters = this.#waiters;
     this.#waiters = undefined;
     if (waiters !== undefined) for (const resolve of waiters) resolve();
-  }
-
-  // How the backlog sees the reader.
-
-  get ended(): boolean {
-    return this.owner.closed !== undefined;
-  }
-
-  /** How many bytes the system has accepted so far. */
-  get bytesAccepted(): number {
-    return bytesAccepted(this.sink);
-  }
-
-  /** Whether bytes wait because the reader takes none. */
-  get isBlocked(): boolean {
-    return isBlocked(this.sink);
-  }
-
-  onStalled(): void {
-    this.owner.onStalled();
   }
 }

@@ -4,7 +4,7 @@ import { mustBeId, type UserId } from './user-id.js';
 export type RevokeTarget =
   { user: string } | { session: string } | { connection: string } | { channel: string };
 
-/** What can be revoked: one of these. */
+/** Names what is revoked: exactly one of these. */
 export type Revocable =
   | { user: UserId }
   | { session: string }
@@ -13,7 +13,7 @@ export type Revocable =
   /** A channel, or its name. */
   | { channel: string | { readonly name: string } };
 
-/** A target as it is told to all processes. @throws TypeError for one that names nothing, or several things */
+/** A target as all processes receive it. @throws TypeError for one that does not name exactly one thing */
 export function targetOf(target: Revocable): RevokeTarget {
   if (Object.keys(target).length !== 1) throw nothing();
   if ('user' in target) return { user: mustBeId(target.user) };
@@ -37,17 +37,17 @@ function nothing(): TypeError {
   );
 }
 
-/** What a revocation may name of an exchange that is about to open. */
+/** The names by which a revocation finds an exchange that is about to open. */
 export interface Names {
   readonly user: string | undefined;
   readonly session: string | undefined;
-  /** Its connection's id, where anybody has been told of it. */
+  /** The id of its connection, if it was read. */
   readonly connection: string | undefined;
 }
 
 /**
  * One revocation, and those that follow it. An exchange that has not opened yet holds the last one before it began, so
- * that the rest is known for exactly as long as somebody needs it.
+ * that later ones are kept for exactly as long as an exchange needs them.
  */
 export class Revocation {
   next: Revocation | undefined = undefined;
@@ -57,7 +57,7 @@ export class Revocation {
     readonly reason: string,
   ) {}
 
-  /** The first revocation after this one that is meant for an exchange. */
+  /** The first revocation after this one that names an exchange. */
   firstSince(exchange: Names): Revocation | undefined {
     let one = this.next;
     while (one !== undefined && !one.#names(exchange)) one = one.next;
@@ -73,18 +73,18 @@ export class Revocation {
   }
 }
 
-/** How many names of channels are remembered as revoked. */
+/** How many revoked channels are remembered by name. */
 const REMEMBERED = 1_000;
 
-/** Which channels were revoked, and when: what was admitted to one before is not to read it afterwards. */
+/** Which channels were revoked, and when: an exchange that was admitted to one before must not read it afterwards. */
 export class RevokedChannels {
   #count = 0;
-  /** The latest revocation of each channel, by their order. */
+  /** The number of the latest revocation of each channel. */
   readonly #latest = new Map<string, number>();
-  /** The latest that is no longer remembered by name: it may have been of any channel. */
+  /** The number of the latest revocation that is no longer remembered by name: it may have been of any channel. */
   #forgotten = 0;
 
-  /** The moment, as `isRevoked` takes it. */
+  /** The number of revocations so far, for `isRevoked`. */
   get now(): number {
     return this.#count;
   }
@@ -100,7 +100,7 @@ export class RevokedChannels {
     }
   }
 
-  /** Whether a channel has been revoked since a moment. Where that is no longer known it has. */
+  /** Whether a channel may have been revoked since `now` was `since`. */
   isRevoked(name: string, since: number): boolean {
     return since < this.#count && (since < this.#forgotten || (this.#latest.get(name) ?? 0) > since);
   }

@@ -1,28 +1,28 @@
-/** One thing to be sent, in its turn. */
+/** One thing to be sent in order. */
 export interface SendStep {
-  /** How much it counts while it waits. */
+  /** How many bytes it counts while it waits. */
   readonly bytes: number;
-  /** Reads what is to be sent: all that comes later waits for it. Never rejects. */
+  /** Reads what is sent: all later steps wait for it. Never rejects. */
   readonly read?: () => Promise<unknown>;
   /** Sends it. */
   run(): void;
-  /** It is not sent any more. */
+  /** Called instead of `run` if the connection ends first. */
   cancel?(): void;
 }
 
 /**
- * What is sent while the bytes of a Blob are read waits here, so that everything leaves in the order in which it was sent.
- * A Blob is read when its turn comes: what waits holds no bytes of it.
+ * Keeps the order of what is sent while the bytes of a Blob are read. A Blob is read only when everything before it was sent, so
+ * that the queue holds no bytes of those that wait.
  */
 export class SendQueue {
   /** Bytes that wait. */
   bytes = 0;
   #steps: SendStep[] = [];
-  /** How many of the steps are done: a shift for each would move all others. */
+  /** How many of the steps are done: shifting the array would move all others for each. */
   #done = 0;
   #busy = false;
 
-  constructor(private readonly whenEmpty: () => void) {}
+  constructor(private readonly onEmpty: () => void) {}
 
   add(step: SendStep): void {
     this.#steps.push(step);
@@ -30,7 +30,18 @@ export class SendQueue {
     if (!this.#busy) this.#proceed();
   }
 
-  /** Sends none of what waits. */
+  /** Runs `then` after all steps; calls `onTimeout` if they take longer than `timeout` milliseconds. */
+  addLast(then: () => void, timeout: number, onTimeout: () => void): void {
+    const timer = setTimeout(onTimeout, timeout).unref();
+    const cancel = (): void => clearTimeout(timer);
+    const run = (): void => {
+      cancel();
+      then();
+    };
+    this.add({ bytes: 0, run, cancel });
+  }
+
+  /** Cancels all steps that wait. */
   clear(): void {
     const rest = this.#steps.slice(this.#done);
     this.#steps = [];
@@ -55,7 +66,7 @@ export class SendQueue {
       this.#finish(current);
     }
     this.clear();
-    this.whenEmpty();
+    this.onEmpty();
   }
 
   #finish(step: SendStep): void {

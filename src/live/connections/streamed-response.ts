@@ -13,7 +13,7 @@ export class StreamedResponse extends Connection {
   constructor(context: Context) {
     super(context);
     this.outbox = new Outbox(this, eventStream, context.response);
-    this.outbox.seal();
+    this.outbox.sealed = true;
     context.response.once('close', () => this.finish({ code: 1000, reason: '' }));
   }
 

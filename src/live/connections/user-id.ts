@@ -2,8 +2,8 @@
 export type UserId = string | number | bigint | { toString(): string };
 
 /**
- * The text of a user's id; undefined for what names nobody: no id, NaN, and objects whose text does not tell one from
- * another, such as plain ones, lists and bytes.
+ * The text of a user's id. Undefined for a value that cannot be an id: none, NaN, and objects whose texts are all alike, such as
+ * plain objects, lists and bytes.
  */
 export function idText(id: unknown): string | undefined {
   if (typeof id === 'string') return id;
@@ -15,7 +15,7 @@ export function idText(id: unknown): string | undefined {
     : String((toString as () => unknown).call(id));
 }
 
-/** The text of the id that an application asks by. @throws TypeError for what names nobody. */
+/** The text of an id that the application gives. @throws TypeError for a value that cannot be an id. */
 export function mustBeId(id: unknown): string {
   const text = idText(id);
   if (text !== undefined) return text;

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** Where a reader of a channel is: in which life of the broker, on which channel, after which message. */
+/** The position of a reader: the epoch of the broker, the channel, and the message that it has received last. */
 export interface Position {
   readonly epoch: string;
   readonly nonce: string;
@@ -9,22 +9,22 @@ export interface Position {
 
 const FORM = /^([\w-]{8})\.([\w-]{8})\.([0-9a-z]{1,11})$/;
 
-/** Begins a life of a broker: cursors of an earlier one are told apart. */
+/** Begins an epoch of a broker. Cursors of earlier epochs are recognized. */
 export function newEpoch(): string {
   return randomBytes(6).toString('base64url');
 }
 
-/** Tells the cursors of one channel from those of all others. */
+/** Distinguishes the cursors of one channel from those of all others. */
 export function nonceOf(topic: string): string {
   return createHash('sha256').update(topic).digest('base64url').slice(0, 8);
 }
 
-/** A position as clients carry it: opaque, and at most 64 characters. */
+/** A position as clients keep it: opaque, and at most 64 characters. */
 export function formatCursor({ epoch, nonce, offset }: Position): string {
   return `${epoch}.${nonce}.${offset.toString(36)}`;
 }
 
-/** Whether a message comes after a cursor of its channel. Those of another life are after all of this one. */
+/** Whether a message comes after a cursor of its channel. Messages of another epoch do. */
 export function isAfter(id: string | undefined, cursor: string): boolean {
   if (id === undefined) return true;
   const [one, other] = [parseCursor(id), parseCursor(cursor)];
@@ -32,7 +32,7 @@ export function isAfter(id: string | undefined, cursor: string): boolean {
   return one.offset > other.offset;
 }
 
-/** Undefined for what is no cursor of ours. */
+/** Undefined for text that is not a cursor. */
 export function parseCursor(text: string): Position | undefined {
   const match = FORM.exec(text);
   if (match === null) return undefined;
@@ -41,7 +41,7 @@ export function parseCursor(text: string): Position | undefined {
   return Number.isSafeInteger(number) ? { epoch, nonce, offset: number } : undefined;
 }
 
-/** What a client gives for a cursor; two at once are one that nobody knows, so that its reader is told of the gap. */
+/** The cursor that a client sends. Two at once make an unknown one, so that the reader learns of the gap. */
 export function cursorIn(field: string | string[] | undefined): string | undefined {
   return field === undefined || field === '' ? undefined : String(field);
 }

@@ -10,13 +10,13 @@ export interface Codec {
   decode(data: string | Buffer): unknown;
 }
 
-/** How messages become bytes on one sort of connection. One format is one object: its frames are shared. */
+/** How messages become bytes on one kind of connection. Each format is one object, so that its frames can be shared. */
 export interface Format {
   /** A message without its frame. @throws what the encoder throws. */
   payload(message: Message): string | Uint8Array;
-  /** A message that is a value and nothing else, as most are. */
+  /** A message that is only a value, as most are. */
   plain(value: unknown): string | Uint8Array;
-  /** The payload as it stands on the wire. */
+  /** The bytes of a payload on the connection. */
   frame(payload: string | Uint8Array): Frame;
 }
 
@@ -30,7 +30,7 @@ export const eventStream: Format = {
   },
 };
 
-/** A comment, which keeps proxies from taking a quiet stream for a dead one. */
+/** A comment, so that proxies do not close a quiet stream. */
 export const HEARTBEAT_COMMENT: Frame = ':\n\n';
 
 /** The JSON that measuring a message for its history has made is not made again. */
@@ -41,7 +41,7 @@ const bare: Format = {
 };
 const bareByCodec = new WeakMap<Codec, Format>();
 
-/** Bare values on a socket: text as text, bytes as bytes, all else by the codec. Routes of one codec share one. */
+/** Bare values on a socket: text as text, bytes as bytes, all else by the codec. Routes with the same codec share one. */
 export function bareFormat(codec: Codec | undefined): Format {
   if (codec === undefined) return bare;
   let format = bareByCodec.get(codec);
@@ -67,7 +67,7 @@ function textOf(value: unknown): string {
   return json(value);
 }
 
-/** Each line of the data is a field of its own: a bare CR or LF would end the field, and forge another. */
+/** Makes each line of the data a field of its own: a bare CR or LF would end the field, and forge another. */
 function lines(text: string): string {
   return text.includes('\n') || text.includes('\r') ? text.replace(/\r\n|\r|\n/g, '\ndata: ') : text;
 }
@@ -83,7 +83,7 @@ function fields(message: Message): string {
   return `${text}\n`;
 }
 
-/** Text and bytes, which no encoder is asked about. */
+/** Text and bytes, which no codec encodes. */
 function asItIs(value: unknown): string | Uint8Array | undefined {
   if (typeof value === 'string') return value;
   return typeof value === 'object' ? bytesOf(value) : undefined;

@@ -9,13 +9,13 @@ export type Frame = string | Buffer;
 const TEXT = 0x81;
 const BINARY = 0x82;
 
-/** From so many bytes on text is bytes, too: the system would make a copy of a string for each socket that it waits on. */
+/** Longer texts become bytes: Node would copy a string for each socket that it waits on. */
 const LARGE = 65_536;
 
 /** An empty ping, RFC 6455 section 5.5.2. */
 export const PING: Frame = '\x89\x00';
 
-/** Frames as they are written in one go: one string where all of them are strings. */
+/** Joins frames for one write: into one string, if all of them are strings. */
 export function joined(frames: readonly Frame[]): Frame | readonly Frame[] {
   return frames.every((frame) => typeof frame === 'string') ? shared(frames.join('')) : frames;
 }
@@ -33,12 +33,12 @@ export function writeFrames(sink: Writable, frames: Frame | readonly Frame[]): v
   }
 }
 
-/** Latin1 text as it is best shared by many sockets. */
+/** Latin1 text in the form that many sockets share best. */
 export function shared(text: string): Frame {
   return text.length > LARGE ? Buffer.from(text, 'latin1') : text;
 }
 
-/** What the sender of too large a value is told. */
+/** The error for the sender of a value that is too large. */
 export function tooLarge(bytes: number, most: number): RangeError {
   return new RangeError(`a value of ${bytes} bytes cannot be sent: limits.value allows ${most}`);
 }

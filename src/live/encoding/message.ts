@@ -1,7 +1,7 @@
 import { serialize } from 'node:v8';
 import { bytesOf, isBlob } from '../../core/base/bytes.js';
 
-/** What one connection is sent: a value, and the fields that an event stream gives it. */
+/** A value that is sent, and its fields in an event stream. */
 export class Message {
   #json: string | undefined = undefined;
 
@@ -17,7 +17,7 @@ export class Message {
     if (event !== undefined) refuseBreaks('event', event);
     if (id !== undefined) refuseBreaks('id', id);
     if (retry !== undefined && !(Number.isInteger(retry) && retry >= 0)) {
-      throw new TypeError(`retry takes whole milliseconds, not ${String(retry)}`);
+      throw new TypeError(`retry must be whole milliseconds, not ${String(retry)}`);
     }
   }
 
@@ -33,12 +33,12 @@ export class Message {
     return message;
   }
 
-  /** @internal The same message of the bytes that have been read of its Blob. */
+  /** @internal The same message with the bytes of its Blob. */
   withBytes(bytes: Uint8Array): Message {
     return new Message(bytes, this.event, this.id, this.retry);
   }
 
-  /** @internal What is kept holds the value alone; measuring has made its text, which is encoded from until then. */
+  /** @internal Drops the JSON text that `size` has made: a message that is kept holds its value alone. */
   forgetJson(): void {
     this.#json = undefined;
   }
@@ -54,14 +54,14 @@ export class Message {
     try {
       return Buffer.byteLength(typeof value === 'string' ? value : (this.#json ??= json(value)));
     } catch (error) {
-      // Readers of other formats receive it all the same; who cannot encode it tells the publisher.
+      // Readers of other formats still receive it; where it cannot be encoded, the publisher gets the error.
       if (error instanceof Error) return cloneSize(value);
       throw error;
     }
   }
 }
 
-/** Bytes of a value that other formats can encode: `bigint`, maps, and circles. What cannot be cloned counts for nothing. */
+/** Bytes of a value that other formats can encode: `bigint`, maps, and circles. A value that cannot be cloned counts as 0. */
 function cloneSize(value: unknown): number {
   try {
     return serialize(value).byteLength;
@@ -95,14 +95,14 @@ export function event(data: unknown, { event: name, id, retry }: EventFields = {
   return new Message(data, name, id, retry);
 }
 
-/** The value as a message; one that is a message already stays as it is. */
+/** The value as a message; a message stays as it is. */
 export function messageOf(value: unknown): Message {
   return value instanceof Message ? value : new Message(value);
 }
 
 function refuseBreaks(field: string, text: string): void {
   if (typeof text !== 'string' || hasBreak(text)) {
-    throw new TypeError(`the ${field} of an event takes no line break and no NUL`);
+    throw new TypeError(`the ${field} of an event must not contain a line break or NUL`);
   }
 }
 
@@ -110,7 +110,7 @@ function hasBreak(text: string): boolean {
   return text.includes('\n') || text.includes('\r') || text.includes('\0');
 }
 
-/** JSON text of a value. @throws TypeError where a value has none, a function, say. */
+/** JSON text of a value. @throws TypeError for a value without one, for example a function. */
 export function json(value: unknown): string {
   const text = JSON.stringify(value) as string | undefined;
   if (text === undefined) throw new TypeError(`a ${typeof value} cannot be sent: it has no JSON form`);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 /** Options of `socket.call`. */
 interface CallOptions {
-  /** Gives the call up when it aborts. */
+  /** Cancels the call when it aborts. */
   signal?: AbortSignal;
   /** Milliseconds to wait for the response; 30,000 by default. */
   timeout?: number;
@@ -24,7 +24,7 @@ interface Pending {
   settle(error: unknown, result?: unknown): void;
 }
 
-/** Calls that the server has made to one client, and that wait for a response. */
+/** The calls that the server has made to one client and that wait for a response. */
 export class ClientCalls {
   readonly #pending = new Map<string, Pending>();
 
@@ -32,7 +32,7 @@ export class ClientCalls {
     return this.#pending.size > 0;
   }
 
-  /** Sends a call by `send`, which takes its text, and waits for the response. */
+  /** Sends a call by `send`, and waits for the response. */
   call(
     send: (request: object) => void,
     name: string,
@@ -45,7 +45,7 @@ export class ClientCalls {
         new Error(`the call ${name} was not sent: ${MAX_PENDING} calls wait for responses`),
       );
     }
-    // The client cannot know the id of a call that it was not sent.
+    // Random, so that a client cannot know the id of a call that it was not sent.
     const id = randomUUID();
     return new Promise((resolve, reject) => {
       const abort = (): void => settle(signal?.reason);
@@ -71,7 +71,7 @@ export class ClientCalls {
     });
   }
 
-  /** Gives a response to the call that waits for it; false if none waits any more. */
+  /** Settles the call that waits for a response. False if none does any more. */
   settle({ id, result, error }: CallResponse): boolean {
     const pending = typeof id === 'string' ? this.#pending.get(id) : undefined;
     if (pending === undefined) return false;
@@ -80,7 +80,7 @@ export class ClientCalls {
     return true;
   }
 
-  /** The socket has closed: nobody answers. */
+  /** The socket has closed: rejects all calls that wait. */
   end(): void {
     for (const { name, settle } of this.#pending.values()) {
       settle(new Error(`the socket closed before the client answered the call ${name}`));

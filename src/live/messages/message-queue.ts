@@ -4,66 +4,67 @@ import { isThenable } from '../../core/base/promises.js';
 /** One message as it came: a text is a string, a binary message its bytes. */
 export type RawMessage = string | Buffer;
 
-/** How much may wait for a handler that is behind before nothing more is read from the network. */
+/** How much may wait for a handler that is behind before the socket is paused. */
 const MAX_MESSAGES = 16;
 const MAX_BYTES = 65_536;
 
 /**
- * The same while a handler waits for the client's response to a call, and while the method may still ask for messages
- * or not: a close frame is behind them, and a method that never asks has to learn of it.
+ * The same while a handler waits for the client's response to a call, and while the method may still ask for messages: the
+ * response, or a close frame that the method has to learn of, comes after the messages that wait.
  */
 const MAX_HELD = 1_024;
 const MAX_HELD_BYTES = 262_144;
 
-/** What one socket may use up before others get their turn: bytes, and for each message what handling it costs. */
+/** What one socket may use per turn of the event loop: bytes, and a fixed cost for handling each message. */
 const ALLOWANCE = 65_536;
 const COST = 128;
 
-/** Who takes the messages; they are held until that is known. */
-export type Taking = 'held' | 'handler' | 'iterator' | 'nothing';
+/** Where messages go. They are held until the method has said so. */
+export type Mode = 'held' | 'handler' | 'iterator' | 'dropped';
 
 /** The socket that the messages belong to. */
-interface InboxOwner {
+interface QueueOwner {
   readonly raw: WebSocket;
   readonly awaitsResponse: boolean;
   handle(message: RawMessage): unknown;
 }
 
 /**
- * Messages of one socket, handled one at a time and in order. While a handler is behind, the socket is
- * paused, so that back-pressure reaches the client's TCP; what was read already waits here.
+ * Messages of one socket, handled one at a time and in order. While a handler is behind, the socket is paused, so that the
+ * client's TCP sees backpressure; what was read already waits here.
  */
-export class Inbox {
-  readonly #owner: InboxOwner;
+export class MessageQueue {
+  readonly #owner: QueueOwner;
   #queue: RawMessage[] | undefined = undefined;
   // Where the queue begins: shifting a long array would move all of it for each message.
   #head = 0;
   #bytes = 0;
   #spent = 0;
-  #taking: Taking;
+  #mode: Mode;
   #busy = false;
   #ended = false;
   #closing = false;
   #waiter: ((message: RawMessage | undefined) => void) | undefined = undefined;
 
-  constructor(owner: InboxOwner, taking: Taking = 'held') {
+  constructor(owner: QueueOwner, mode: Mode = 'held') {
     this.#owner = owner;
-    this.#taking = taking;
+    this.#mode = mode;
   }
 
+  /** Whether a loop over the messages runs or has begun. */
   get iterated(): boolean {
-    return this.#taking === 'iterator';
+    return this.#mode === 'iterator';
   }
 
   push(message: RawMessage): void {
-    if (this.#taking === 'nothing') return this.drop(message);
-    if (this.#taking === 'handler' && !this.#busy) {
+    if (this.#mode === 'dropped') return this.drop(message);
+    if (this.#mode === 'handler' && !this.#busy) {
       if (this.#spent < ALLOWANCE) {
         this.#spent += COST + message.length;
         this.#handle(message);
         return;
       }
-      this.#rest();
+      this.#yield();
     }
     if (this.#waiter !== undefined) {
       const waiter = this.#waiter;
@@ -79,66 +80,66 @@ export class Inbox {
   get #full(): boolean {
     const waiting = (this.#queue?.length ?? 0) - this.#head;
     if (waiting < MAX_MESSAGES && this.#bytes < MAX_BYTES) return false;
-    if (this.#taking !== 'held' && !this.#owner.awaitsResponse) return true;
+    if (this.#mode !== 'held' && !this.#owner.awaitsResponse) return true;
     return waiting >= MAX_HELD || this.#bytes >= MAX_HELD_BYTES;
   }
 
-  /** Gives messages to the handler from now on; those that waited first. */
+  /** Hands messages to the handler from now on, those that waited first. */
   open(): void {
-    if (this.#taking !== 'held') return;
-    this.#taking = 'handler';
+    if (this.#mode !== 'held') return;
+    this.#mode = 'handler';
     this.#drain();
   }
 
-  /** Gives messages to whoever asks for the next one. */
+  /** Hands messages to a loop, one for each `next()`. */
   messages(): { next(): Promise<RawMessage | undefined> } {
-    if (this.#taking === 'iterator') throw new Error('the messages of a socket go to one loop at a time');
-    this.#taking = 'iterator';
+    if (this.#mode === 'iterator') throw new Error('the messages of a socket go to one loop at a time');
+    this.#mode = 'iterator';
     return {
       next: () =>
         new Promise((resolve, reject) => {
-          if (this.#spent < ALLOWANCE) this.#take(resolve, reject);
-          else this.#inNextTurn(() => this.#take(resolve, reject));
+          if (this.#spent < ALLOWANCE) this.#next(resolve, reject);
+          else this.#afterOthers(() => this.#next(resolve, reject));
         }),
     };
   }
 
-  /** Nobody takes the message; one who sends many of them is not read from for the rest of this turn. */
+  /** Drops a message. A client that sends many of those is not read from for the rest of this turn of the event loop. */
   drop(message: RawMessage): void {
     const { raw } = this.#owner;
     this.#spent += COST + message.length;
     if (this.#spent < ALLOWANCE || raw.isPaused) return;
     raw.pause();
-    this.#inNextTurn(() => raw.resume());
+    this.#afterOthers(() => raw.resume());
   }
 
-  /** Drops what waits and what comes; whoever waits is told that nothing comes any more. */
+  /** Drops what waits and what comes; a waiting `next()` resolves as done. */
   discard(): void {
     this.#drop();
     this.#waiter?.(undefined);
     this.#waiter = undefined;
   }
 
-  /** Drops what waits and what comes, where no method has asked for it. */
+  /** Drops what waits and what comes, if no method has asked for it. */
   release(): void {
-    if (this.#taking === 'held') this.#drop();
+    if (this.#mode === 'held') this.#drop();
   }
 
-  /** Drops what waits and what comes, while the closing handshake runs; whoever waits is told when it is over. */
+  /** Drops what waits and what comes while the close handshake runs; a waiting `next()` resolves when it is over. */
   close(): void {
     this.#closing = true;
     this.#drop();
   }
 
   #drop(): void {
-    this.#taking = 'nothing';
+    this.#mode = 'dropped';
     this.#queue = undefined;
     this.#head = 0;
     this.#bytes = 0;
     if (this.#owner.raw.isPaused) this.#owner.raw.resume();
   }
 
-  /** The socket has closed. What had come before is still handled. */
+  /** The socket has closed. Messages that came before are still handled. */
   end(): void {
     this.#ended = true;
     this.#waiter?.(undefined);
@@ -153,36 +154,36 @@ export class Inbox {
       this.#busy = false;
       this.#drain();
     };
-    // The handler answers its errors itself: what comes here has been told already.
+    // The handler has answered and reported its errors already.
     result.then(done, done);
   }
 
   #drain(): void {
-    while (!this.#busy && this.#taking === 'handler' && this.#queue !== undefined) {
-      if (this.#spent >= ALLOWANCE) return this.#rest();
+    while (!this.#busy && this.#mode === 'handler' && this.#queue !== undefined) {
+      if (this.#spent >= ALLOWANCE) return this.#yield();
       const message = this.#shift();
       if (message !== undefined) this.#handle(message);
     }
   }
 
-  #take(resolve: (message: RawMessage | undefined) => void, reject: (error: Error) => void): void {
+  #next(resolve: (message: RawMessage | undefined) => void, reject: (error: Error) => void): void {
     const message = this.#shift();
     if (message !== undefined) resolve(message);
-    else if (this.#ended || (this.#taking === 'nothing' && !this.#closing)) resolve(undefined);
+    else if (this.#ended || (this.#mode === 'dropped' && !this.#closing)) resolve(undefined);
     else if (this.#waiter !== undefined) reject(new Error('next() was called before the last one was done'));
     else this.#waiter = resolve;
   }
 
-  /** A chunk holds thousands of small messages: what is left of them waits until others have had their turn. */
-  #rest(): void {
+  /** A chunk holds thousands of small messages: the rest of them waits until other sockets were served. */
+  #yield(): void {
     this.#busy = true;
-    this.#inNextTurn(() => {
+    this.#afterOthers(() => {
       this.#busy = false;
       this.#drain();
     });
   }
 
-  #inNextTurn(then: () => void): void {
+  #afterOthers(then: () => void): void {
     setImmediate(() => {
       this.#spent = 0;
       then();

@@ -1,6 +1,5 @@
 /**
- * Counts what comes within a second: a bucket that holds as much as one second allows, and fills as time goes on.
- * A burst of that size passes; more than the rate for longer does not.
+ * A token bucket that holds the tokens of one second. A burst of that size passes; more than the rate for longer does not.
  */
 export class Rate {
   #left: number;
@@ -10,7 +9,7 @@ export class Rate {
     this.#left = perSecond;
   }
 
-  /** Takes `count`, 1 by default; true if there were not so many left. */
+  /** Takes `count` tokens, 1 by default. True if there were not enough. */
   exceeded(count = 1): boolean {
     const now = performance.now();
     this.#left = Math.min(this.perSecond, this.#left + ((now - this.#at) / 1_000) * this.perSecond);

@@ -4,7 +4,7 @@ import { Outbox, type OutboxOwner } from '../connections/outbox.js';
 import type { EncodedMessage } from '../encoding/encoded-message.js';
 import type { Format } from '../encoding/format.js';
 import { tooLarge, type Frame } from '../encoding/frame.js';
-import type { Peer } from './ws-socket.js';
+import type { WsSocket } from './ws-socket.js';
 
 /** Writes whole frames to the stream of a socket, past ws. */
 export class SocketOutbox extends Outbox {
@@ -12,7 +12,7 @@ export class SocketOutbox extends Outbox {
     owner: OutboxOwner,
     format: Format,
     readonly stream: Duplex,
-    protected readonly ws: Peer,
+    protected readonly ws: WsSocket,
   ) {
     super(owner, format, stream);
   }

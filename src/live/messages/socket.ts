@@ -1,18 +1,19 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import { fastPaths } from '../encoding/fast-paths.js';
 import type { Context } from '../../core/exchange/context.js';
-import { Connection } from '../connections/connection.js';
-import { ClientCalls, type CallResponse } from './client-calls.js';
-import { cursorIn } from '../encoding/cursor.js';
-import { PING } from '../encoding/frame.js';
-import { EVENTS_PROTOCOL, type Format } from '../encoding/format.js';
-import { json } from '../encoding/message.js';
-import type { RawMessage, Taking } from './message-queue.js';
-import { Incoming, type Conversation } from './incoming.js';
-import { Intake } from './frame-reader.js';
-import { CompressedOutbox, SocketOutbox } from './socket-outbox.js';
-import { checkClose, type Peer } from './ws-socket.js';
 import { bytesReceived } from '../../core/node/tcp-progress.js';
+import { Connection } from '../connections/connection.js';
+import { cursorIn } from '../encoding/cursor.js';
+import { EVENTS_PROTOCOL, type Format } from '../encoding/format.js';
+import { PING } from '../encoding/frame.js';
+import { json } from '../encoding/message.js';
+import { ClientCalls, type CallResponse } from './client-calls.js';
+import { FrameReader } from './frame-reader.js';
+import type { Mode, RawMessage } from './message-queue.js';
+import { MessageReceiver, type Conversation } from './receiver.js';
+import { CompressedOutbox, SocketOutbox } from './socket-outbox.js';
+import { checkClose, type WsSocket } from './ws-socket.js';
 
 /**
  * An open WebSocket (RFC 6455): an async iterable of the messages of the client.
@@ -28,13 +29,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** @internal */
   readonly outbox: SocketOutbox;
   /** @internal */
-  readonly peer: Peer;
-  /** Made when something comes or is waited for: most sockets only listen. */
-  #incoming: Incoming<Socket> | undefined = undefined;
-  /** What is to be done with the first message. */
-  #taking: Taking = 'held';
-  /** Made with the first call to the client. */
-  #calls: ClientCalls | undefined = undefined;
+  readonly ws: WsSocket;
+  /** Made with the first message, or when the method asks for one: most sockets only send. */
+  #receiver: MessageReceiver<Socket> | undefined = undefined;
+  /** The mode in which the receiver begins. */
+  #mode: Mode = 'held';
+  /** @internal Made with the first call to the client. */
+  clientCalls: ClientCalls | undefined = undefined;
   /** @internal The sources that it is being sent. */
   sources: { queue: { add(source: AsyncIterator<unknown>): void }; done: Promise<void> } | undefined =
     undefined;
@@ -43,27 +44,24 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   /** @internal */
   constructor(
     context: Context,
-    peer: Peer,
+    ws: WsSocket,
     stream: Duplex,
     format: Format,
     conversation: Conversation<Socket>,
   ) {
     super(context);
-    this.peer = peer;
+    this.ws = ws;
     this.#conversation = conversation;
-    const isCompressed = peer.extensions !== '';
-    this.outbox = new (isCompressed ? CompressedOutbox : SocketOutbox)(this, format, stream, peer);
-    peer.on('message', onMessage);
-    peer.on('error', onError);
-    peer.on('close', onClose);
-    peer.connection = this as Socket;
-    // What is compressed is ws's to read, and so is a stream that somebody else listens to.
-    if (!isCompressed && stream.listenerCount('data') === 1) Intake.attend(stream, this);
+    const isCompressed = ws.extensions !== '';
+    this.outbox = new (isCompressed ? CompressedOutbox : SocketOutbox)(this, format, stream, ws);
+    ws.attach(this);
+    // Compressed messages are for ws to read, and so is a stream that has other listeners.
+    if (fastPaths && !isCompressed && stream.listenerCount('data') === 1) FrameReader.attach(stream, this);
   }
 
-  /** The `ws` socket, for libraries that take one and for what is not covered here. */
+  /** The `ws` socket, for libraries that take one and for everything else that ws offers. */
   get raw(): WebSocket {
-    return this.peer;
+    return this.ws;
   }
 
   get kind(): 'websocket' {
@@ -76,13 +74,13 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   }
 
   /** @internal */
-  get parser(): Peer['parser'] {
-    return this.peer.parser;
+  get parser(): WsSocket['parser'] {
+    return this.ws.parser;
   }
 
   /** The negotiated subprotocol; `''` for none. */
   get protocol(): string {
-    return this.peer.protocol;
+    return this.ws.protocol;
   }
 
   /** @internal */
@@ -116,7 +114,7 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   ): Promise<T> {
     if (this.outbox.sealed)
       return Promise.reject(new Error(`the call ${name} was not sent: the socket has closed`));
-    const calls = (this.#calls ??= new ClientCalls());
+    const calls = (this.clientCalls ??= new ClientCalls());
     return calls.call((request) => this.answer(json(request)), name, params, options) as Promise<T>;
   }
 
@@ -129,24 +127,14 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return this.#conversation.take(this as Socket, value);
   }
 
-  /** @internal Whether a call to the client has been made: its responses are no messages. */
-  get callsClient(): boolean {
-    return this.#calls !== undefined;
-  }
-
-  /** @internal Whether a call to the client waits for its response. */
-  get awaitsResponse(): boolean {
-    return this.#calls?.waiting ?? false;
-  }
-
-  /** @internal */
+  /** @internal Settles the call that waits for a response. False if none does. */
   settle(response: CallResponse): boolean {
-    return this.#calls?.settle(response) ?? false;
+    return this.clientCalls?.settle(response) ?? false;
   }
 
-  /** @internal Counts the further calls of a batch as messages; true if they are too many. */
+  /** @internal Counts the further calls of a batch as messages. True if they are too many: the socket is closed. */
   exceeds(count: number): boolean {
-    return count > 0 && this.#received.exceeds(count);
+    return count > 0 && this.#messages.exceeds(count);
   }
 
   /** @internal Sends the answer to a call, which no format changes. */
@@ -164,19 +152,19 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     checkClose(code, reason);
     if (this.outbox.sealed) return;
     this.farewell = { code, reason };
-    this.outbox.seal();
-    this.peer.close(code, reason);
-    this.#taking = 'nothing';
-    this.#incoming?.close();
-    this.#calls?.end();
+    this.outbox.sealed = true;
+    this.ws.close(code, reason);
+    this.#mode = 'dropped';
+    this.#receiver?.close();
+    this.clientCalls?.end();
   }
 
   /** Iterates over the messages in order. Leaving the loop closes the socket; the end of the socket ends the loop. */
   [Symbol.asyncIterator](): AsyncIterator<In, void> {
-    return this.#received.values<In>();
+    return this.#messages.values<In>();
   }
 
-  /** @internal The 101 is out, and the method may be run: messages flow. */
+  /** @internal The 101 is sent, and the method may run: messages flow. */
   open(): void {
     this.outbox.open();
   }
@@ -186,50 +174,51 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     this.terminate();
   }
 
-  /** @internal The method takes messages from now on, those that came before first. */
+  /** @internal Hands messages to the method from now on, those that came before first. */
   listen(): void {
-    if (this.#incoming !== undefined) this.#incoming.open();
-    else if (this.#taking === 'held') this.#taking = 'handler';
+    if (this.#receiver !== undefined) this.#receiver.open();
+    else if (this.#mode === 'held') this.#mode = 'handler';
   }
 
-  /** @internal Nobody takes messages: they are read, so that a close is seen, and dropped. */
+  /** @internal Drops messages from now on. They are still read, so that a close frame is seen. */
   ignore(): void {
-    this.#taking = 'nothing';
-    this.#incoming?.ignore();
+    this.#mode = 'dropped';
+    this.#receiver?.ignore();
   }
 
-  /** @internal Somebody listens to ws's messages: ws reads them all, and none waits for a method that may not ask. */
-  overheard(): void {
-    Intake.leave(this.outbox.stream);
-    if (this.#incoming !== undefined) this.#incoming.release();
-    else if (this.#taking === 'held') this.#taking = 'nothing';
+  /** @internal ws reads all messages for a listener of the application; none waits for a method that may never ask. */
+  onForeignListener(): void {
+    FrameReader.detach(this.outbox.stream);
+    if (this.#receiver !== undefined) this.#receiver.release();
+    else if (this.#mode === 'held') this.#mode = 'dropped';
   }
 
   /** @internal Whether a loop over the messages runs or has begun. */
   get iterated(): boolean {
-    return this.#incoming?.iterated ?? false;
+    return this.#receiver?.iterated ?? false;
   }
 
-  get #received(): Incoming<Socket> {
-    if (this.#incoming === undefined) {
-      this.#incoming = new Incoming<Socket>(this as Socket, this.#conversation, this.#taking);
-      if (this.closed !== undefined) this.#incoming.end();
+  get #messages(): MessageReceiver<Socket> {
+    if (this.#receiver === undefined) {
+      this.#receiver = new MessageReceiver<Socket>(this as Socket, this.#conversation, this.#mode);
+      if (this.closed !== undefined) this.#receiver.end();
     }
-    return this.#incoming;
+    return this.#receiver;
   }
 
   /** @internal */
   override beat(interval: number): boolean {
-    // While the handler is behind nothing is read, so the peer's pong cannot be seen either.
-    if (!this.progressed(interval) && !this.alive && !this.peer.isPaused) {
-      this.#report(1006, 'the peer is silent');
+    // While the socket is paused, pongs are not read either.
+    const { pulse, ws } = this;
+    if (!pulse.hasProgressed(this.outbox.stream, interval) && !pulse.alive && !ws.isPaused) {
+      this.#logClose(1006, 'the peer is silent');
       return false;
     }
-    this.alive = false;
+    pulse.alive = false;
     // Fragments that never end are no silence: pongs may come between them.
     const { message } = this.context.environment.timeouts;
-    if ((this.#incoming !== undefined || this.peer.unfinished) && this.#received.takesLongerThan(message)) {
-      this.giveUp(1008, 'the message took too long');
+    if ((this.#receiver !== undefined || ws.unfinished) && this.#messages.takesLongerThan(message)) {
+      this.closeFor(1008, 'the message took too long');
       return true;
     }
     this.outbox.interject(PING);
@@ -238,26 +227,26 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
 
   /** @internal */
   terminate(): void {
-    this.peer.terminate();
+    this.ws.terminate();
   }
 
   /** @internal */
   receive(message: RawMessage): void {
-    this.#received.receive(message);
+    this.#messages.receive(message);
   }
 
-  /** @internal Closes the socket for what its client did; one line tells the operator. */
-  giveUp(code: number, reason: string): void {
-    if (this.closed === undefined && !this.leaving) this.#report(code, reason);
+  /** @internal Closes the socket because of its client, and logs why. */
+  closeFor(code: number, reason: string): void {
+    if (this.closed === undefined && !this.leaving) this.#logClose(code, reason);
     this.close(code, reason);
   }
 
-  #report(code: number, reason: string): void {
+  #logClose(code: number, reason: string): void {
     const { environment, id, path } = this.context;
-    environment.logger.info({ code, reason, requestId: id, path }, 'the socket was given up');
+    environment.logger.info({ code, reason, requestId: id, path }, `closing socket: ${reason}`);
   }
 
-  /** @internal Whether this side has ended the conversation: nothing more is sent. */
+  /** @internal Whether this side closes the connection. */
   get leaving(): boolean {
     return this.farewell !== undefined;
   }
@@ -267,16 +256,16 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
     return bytesReceived(this.outbox.stream);
   }
 
-  /** @internal Whether no message has come: there is none that is still to be answered. */
+  /** @internal Whether no message has come, so that none is still to be answered. */
   get silent(): boolean {
-    return this.#incoming === undefined;
+    return this.#receiver === undefined;
   }
 
-  /** @internal */
-  closedBy(code: number, reason: string): void {
-    this.finish(this.farewell ?? this.peer.sent ?? { code, reason });
-    this.#incoming?.end();
-    this.#calls?.end();
+  /** @internal The socket of ws has closed. */
+  onClose(code: number, reason: string): void {
+    this.finish(this.farewell ?? this.ws.sent ?? { code, reason });
+    this.#receiver?.end();
+    this.clientCalls?.end();
     this.context.environment.connections.gone(this);
     this.context.end();
   }
@@ -292,33 +281,9 @@ export class Socket<In = unknown, Out = unknown> extends Connection implements A
   override onOverflow(): void {
     this.outbox.end();
     this.farewell = { code: 1013, reason: 'the reader is too slow' };
-    this.peer.close(1013, this.farewell.reason);
-    // The close frame waits behind what the peer does not read; ws cuts the connection when its timer is over.
+    this.ws.close(1013, this.farewell.reason);
+    // The close frame waits behind bytes that the client does not read; ws cuts the connection when its timer is over.
     this.context.environment.connections.linger(this);
     this.finish(this.farewell);
   }
-}
-
-function onMessage(this: WebSocket, data: unknown, binary: boolean): void {
-  const connection = connectionOf(this);
-  if (!binary) connection.receive((data as Buffer).toString());
-  else if (Buffer.isBuffer(data)) connection.receive(data);
-  // Whoever uses ws's socket may have set its binaryType.
-  else if (Array.isArray(data)) connection.receive(Buffer.concat(data as Buffer[]));
-  else if (data instanceof ArrayBuffer) connection.receive(Buffer.from(data));
-  else void (data as Blob).arrayBuffer().then((bytes) => connection.receive(Buffer.from(bytes)));
-}
-
-/** ws closes the socket itself for what breaks the protocol; one line tells the operator. */
-function onError(this: WebSocket, err: Error): void {
-  const { context } = connectionOf(this);
-  context.environment.logger.info({ err, requestId: context.id, path: context.path }, 'the socket failed');
-}
-
-function onClose(this: WebSocket, code: number, reason: Buffer): void {
-  connectionOf(this).closedBy(code, reason.toString());
-}
-
-function connectionOf(socket: WebSocket): Socket {
-  return (socket as Peer).connection as Socket;
 }

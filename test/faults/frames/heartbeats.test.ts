@@ -89,7 +89,7 @@ describe('Frames', () => {
             expect(await hear(wire, answered, () => pong())).to.equal(answered + 1);
             expect(
               log.lines.map(({ level, message, fields }) => [level, message, fields['reason']]),
-            ).to.deep.equal([['info', 'the socket was given up', 'the peer is silent']]);
+            ).to.deep.equal([['info', 'closing socket: the peer is silent', 'the peer is silent']]);
           },
         );
       }

@@ -57,7 +57,9 @@ describe('Frames', () => {
           expect(heard).to.deep.equal([says.close(1008, 'the message took too long')]);
           wire.write(close(1008));
           await wire.rest();
-          expect(log.lines.map(({ message }) => message)).to.deep.equal(['the socket was given up']);
+          expect(log.lines.map(({ message }) => message)).to.deep.equal([
+            'closing socket: the message took too long',
+          ]);
         },
       );
 
@@ -96,7 +98,7 @@ describe('Frames', () => {
         wire.write(text('never whole').subarray(0, 8));
         const heard = await wire.rest();
         expect(heard.filter((one) => !one.startsWith('ping') && !one.startsWith('close'))).to.deep.equal([]);
-        expect(log.lines.map(({ message }) => message)).to.deep.equal(['the socket was given up']);
+        expect(log.lines.map(({ message }) => message)).to.deep.equal(['closing socket: the peer is silent']);
       });
     }
   });
@@ -129,7 +131,7 @@ describe('Frames', () => {
           ]);
           wire.write(close(1008));
           expect(await wire.rest()).to.deep.equal([]);
-          expect(given()).to.deep.equal(['the socket was given up']);
+          expect(given()).to.deep.equal(['closing socket: too many messages']);
         },
       );
     }
@@ -156,7 +158,7 @@ describe('Frames', () => {
           expect(await wire.say(2)).to.deep.equal([says.text(good), refusal]);
           wire.write(close(1003));
           expect(await wire.rest()).to.deep.equal([]);
-          expect(given()).to.deep.equal(['the socket was given up']);
+          expect(given()).to.deep.equal(['closing socket: this socket takes text']);
         });
       }
     }
