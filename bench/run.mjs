@@ -85,7 +85,7 @@ function pick(entries) {
 
 /** An older checkout lacks the applications that came later: it runs those of this one, with its own coequal. */
 function lend(bench) {
-  for (const source of readdirSync(`${HERE}apps`, { recursive: true })) {
+  for (const source of readdirSync(`${HERE}apps`, { recursive: true, encoding: 'utf8' })) {
     if (!source.endsWith('.ts') || existsSync(`${bench}apps/${source}`)) continue;
     const compiled = `dist/${source.replace(/ts$/, 'js')}`;
     cpSync(HERE + compiled, bench + compiled);

@@ -34,7 +34,11 @@ const THROWN: Record<string, () => Error> = {
         'x-kept': 'yes',
       },
     }),
-  upstream: () => Object.assign(new Error('secret'), { status: 404, headers: { 'x-upstream': 'yes' } }),
+  upstream: () =>
+    Object.assign(new Error('secret'), {
+      status: 404,
+      headers: { 'www-authenticate': 'Basic', 'set-cookie': 'a=1', connection: 'close' },
+    }),
   unavailable: () => createError(503, { headers: { 'retry-after': '3', 'set-cookie': 'a=1' } }),
   bug: () => new Error('secret'),
 };
@@ -117,10 +121,13 @@ describe('errors with a status of their own', () => {
     expect(await hostile.json()).to.include({ detail: 'shown' });
   });
 
-  it('leave out the fields of an upstream, and its cookies', async () => {
+  it('keep their header fields, but no cookie or connection of an upstream', async () => {
     const ask = (body: string) =>
       server.fetch('/do', { method: 'POST', headers: { 'content-type': 'text/plain' }, body });
-    expect((await ask('upstream')).headers.has('x-upstream')).to.equal(false);
+    const upstream = await ask('upstream');
+    expect(upstream.headers.get('www-authenticate')).to.equal('Basic');
+    expect(upstream.headers.get('set-cookie')).to.equal(null);
+    expect(upstream.headers.get('connection')).to.equal('keep-alive');
     const { headers } = await ask('unavailable');
     expect([headers.get('retry-after'), headers.get('set-cookie')]).to.deep.equal(['3', null]);
   });

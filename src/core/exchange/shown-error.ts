@@ -23,8 +23,8 @@ export function toHttpError(error: unknown): HttpError {
 
 /**
  * An error that says which status it stands for: an `HttpError`, or one of the shape that `http-errors`, body-parser
- * and express-jwt share: `status` or `statusCode`, `headers`, and `expose`, without which neither its
- * message nor its fields are shown: an upstream's error may hold those of another response.
+ * and express-jwt share: `status` or `statusCode`, `headers`, and `expose`, without which its
+ * message is not shown.
  */
 export function known(error: unknown): HttpError | undefined {
   if (safeInstanceof(HttpError, error)) return error;
@@ -34,10 +34,7 @@ export function known(error: unknown): HttpError | undefined {
     const code = [status, statusCode].find(isErrorStatus);
     if (code === undefined) return undefined;
     const detail = expose === true && typeof message === 'string' ? message : undefined;
-    return new HttpError(code, detail, {
-      cause: error,
-      headers: fieldsOf(typeof expose === 'boolean' ? headers : undefined),
-    });
+    return new HttpError(code, detail, { cause: error, headers: fieldsOf(headers) });
   } catch {
     // A proxy that throws when it is asked says nothing.
     return undefined;
