@@ -157,6 +157,22 @@ describe('pipelined requests', () => {
     }
   });
 
+  it('end with the connection, to listeners of the server as well', async () => {
+    const client = await RawClient.connect(await server.url());
+    let closed = 0;
+    const listen = (_request: unknown, response: NodeJS.EventEmitter) => response.on('close', () => closed++);
+    server.app.server.on('request', listen);
+    client.write(get('/held') + get('/next').repeat(30));
+    await until(() => begun.length > 0);
+    await turns();
+    client.reset();
+    await until(() => closed >= 31);
+    await turns();
+    server.app.server.off('request', listen);
+    expect(closed, 'once for each response').to.equal(31);
+    go.resolve();
+  });
+
   it('never run behind a response that closes the connection, which arrives whole', async () => {
     const client = await RawClient.connect(await server.url());
     client.write(get('/closing') + get('/next').repeat(20_000));

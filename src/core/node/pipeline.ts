@@ -70,12 +70,15 @@ class Queue {
     unwatch(socket);
   }
 
-  /** When the connection closes, Node tells only the response whose turn it is; the others would never end. */
+  /** Ends the waiting responses with their connection: before Node 24, their `close` would never come. */
   #clear(): void {
     for (const response of this.#waiting) {
       this.#waiting.delete(response);
       response.destroy();
-      response.emit('close');
+      // From Node 24 on, destroy() has scheduled the event already.
+      process.nextTick(() => {
+        if (!response.closed) response.emit('close');
+      });
     }
   }
 }
