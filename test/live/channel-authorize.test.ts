@@ -278,6 +278,34 @@ describe('authorize of a channel', () => {
     });
   }
 
+  it('is asked again at renew() for the presence that a call has subscribed the connection to', async () => {
+    const Room = defineChannel<string>('rooms/:room', {
+      authorize: (ctx) => ctx.headers.authorization === 'good',
+      presence: () => ({}),
+    });
+    const opened: Connection[] = [];
+    @Controller('/rooms/:room')
+    class RoomController {
+      @WebSocket()
+      open(@Connection() connection: Connection) {
+        opened.push(connection);
+      }
+      @Rpc('watch')
+      watch(@Channel(Room) room: Channel<string>, @Connection() connection: Connection) {
+        room.presence.subscribe(connection);
+      }
+    }
+    const server = serve({ controllers: [RoomController] });
+    const socket = await server.socket('/rooms/lobby', { headers: { authorization: 'good' } });
+    socket.send({ jsonrpc: '2.0', id: 1, method: 'watch' });
+    await socket.next();
+    const refused: unknown = await opened[0]?.renew({ authorization: 'bad' }).then(
+      () => undefined,
+      (error: HttpError) => error.status,
+    );
+    expect(refused).to.equal(403);
+  });
+
   it('is asked once at renew(), however often calls have subscribed the connection', async () => {
     let asked = 0;
     const Room = defineChannel<string>('rooms/:room', { authorize: () => ++asked > 0 });

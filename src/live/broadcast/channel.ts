@@ -6,17 +6,18 @@ import { valuePublished } from '../../core/exchange/tracing.js';
 import type { Member } from '../broker/broker.js';
 import { boundsOf, defineChannel, type ChannelDefinition } from './definition.js';
 import type { Connection } from '../connections/connection.js';
+import type { RevocationMark } from '../connections/revocations.js';
 import type { HistoryBounds } from '../broker/history.js';
 import { Message, messageOf } from '../encoding/message.js';
-import { presenceTopic } from './topic.js';
+import { presenceTopic, type Opening } from './topic.js';
 import type { Topics } from './topics.js';
 
 /** A handle on one channel. A channel without readers costs nothing. */
 export class Channel<T = unknown> extends Subscribable implements AsyncIterable<T> {
   readonly #topics: Topics;
   readonly #bounds: HistoryBounds | undefined;
-  /** When the exchange received it: later revocations of the channel apply to it. */
-  readonly #given: number;
+  /** Says whether the channel was revoked since an exchange received the handle. */
+  readonly #mark: RevocationMark | undefined;
 
   /** @internal */
   constructor(
@@ -30,7 +31,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
     super();
     this.#topics = topics;
     this.#bounds = boundsOf(definition.options.history);
-    this.#given = topics.revoked.now;
+    this.#mark = exchange === undefined ? undefined : topics.revoked.markOf(name);
   }
 
   /** The number of readers in this process. */
@@ -57,15 +58,22 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
    * @throws HttpError 401 if the readers of the channel were revoked since `@Channel` gave it
    */
   subscribe(connection: Connection): () => void {
+    return this.admit(connection, this.name, () =>
+      this.#topics.subscribe(this.name, this.definition, connection),
+    );
+  }
+
+  /** @internal Subscribes a connection to the topic of the channel or of its presence, if the channel may be read. */
+  admit(connection: Connection, topic: string, subscribe: () => () => void): () => void {
     this.#mayBeRead();
-    const end = this.#topics.subscribe(this.name, this.definition, connection);
+    const end = subscribe();
     // renew() authorizes the channels of the connection's own method anyway, but not those of its calls.
     const own: unknown = this.exchange === connection.context ? undefined : this.exchange?.connection;
     if (own !== connection || this.definition.options.authorize === undefined) return end;
     // Kept for as long as the connection reads: it holds the definition, not the call.
     const { definition } = this;
     const admit = (fresh: Context): unknown => fresh.environment.channels.read(definition, fresh);
-    return connection.admittedBy(this.name, admit, end);
+    return connection.admittedBy(topic, admit, end);
   }
 
   /** The values in the history, oldest first. @throws HttpError 401 if the channel was revoked since `@Channel` gave it */
@@ -104,7 +112,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
   /** Events about who reads the channel: `present` with the members, then `join` and `leave`. */
   get presence(): Presence {
     this.#mayBeRead();
-    return new Presence(this.name, this.#topics);
+    return new Presence(this as Channel, this.#topics);
   }
 
   /** Reads the channel on the server: `for await (const value of channel)`, from this moment on. */
@@ -117,7 +125,7 @@ export class Channel<T = unknown> extends Subscribable implements AsyncIterable<
 
   /** @throws HttpError 401 if the channel was revoked since the exchange received it; never for code on the server */
   #mayBeRead(): void {
-    if (this.exchange === undefined || !this.#topics.revoked.isRevoked(this.name, this.#given)) return;
+    if (this.#mark?.revoked !== true) return;
     throw new HttpError(401, 'The channel was revoked', { code: 'CHANNEL_REVOKED' });
   }
 }
@@ -144,21 +152,22 @@ const Comings = defineChannel<never>('presence');
 export class Presence {
   /** @internal */
   constructor(
-    private readonly channel: string,
+    private readonly channel: Channel,
     private readonly topics: Topics,
   ) {}
 
   /** Sends the connection `present` with the members, then `join` and `leave`. Call the returned function to unsubscribe. */
   subscribe(connection: Connection): () => void {
-    const name = presenceTopic(this.channel);
+    const name = presenceTopic(this.channel.name);
     const { broker } = this.topics;
-    return this.topics.subscribe(name, Comings, connection, (subscription) => ({
+    const open: Opening = (subscription) => ({
       read: () => broker.members(name),
       begin: (members) => {
         const failure = subscription.greet(new Message({ type: 'present', members }, 'present'));
         if (failure !== undefined) this.topics.report(failure.error);
       },
-    }));
+    });
+    return this.channel.admit(connection, name, () => this.topics.subscribe(name, Comings, connection, open));
   }
 }
 

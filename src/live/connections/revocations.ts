@@ -73,35 +73,36 @@ export class Revocation {
   }
 }
 
-/** How many revoked channels are remembered by name. */
-const REMEMBERED = 1_000;
+/** Whether a channel was revoked, for all handles that were given out before. */
+export interface RevocationMark {
+  revoked: boolean;
+}
 
-/** Which channels were revoked, and when: an exchange that was admitted to one before must not read it afterwards. */
+/**
+ * Which channels were revoked: an exchange that was admitted to one before must not read it afterwards. The handles of one
+ * channel share a mark, which is held weakly, so that a name takes memory only while an exchange has a handle.
+ */
 export class RevokedChannels {
-  #count = 0;
-  /** The number of the latest revocation of each channel. */
-  readonly #latest = new Map<string, number>();
-  /** The number of the latest revocation that is no longer remembered by name: it may have been of any channel. */
-  #forgotten = 0;
+  readonly #marks = new Map<string, WeakRef<RevocationMark>>();
+  readonly #collected = new FinalizationRegistry<string>((name) => {
+    // A handle that was given out meanwhile has a mark of its own.
+    if (this.#marks.get(name)?.deref() === undefined) this.#marks.delete(name);
+  });
 
-  /** The number of revocations so far, for `isRevoked`. */
-  get now(): number {
-    return this.#count;
+  /** The mark for a handle that is given out now. */
+  markOf(name: string): RevocationMark {
+    const known = this.#marks.get(name)?.deref();
+    if (known !== undefined) return known;
+    const mark = { revoked: false };
+    this.#marks.set(name, new WeakRef(mark));
+    this.#collected.register(mark, name);
+    return mark;
   }
 
+  /** Revokes the handles that were given out until now. */
   add(name: string): void {
-    this.#latest.delete(name);
-    this.#latest.set(name, ++this.#count);
-    if (this.#latest.size <= REMEMBERED) return;
-    for (const [oldest, moment] of this.#latest) {
-      this.#latest.delete(oldest);
-      this.#forgotten = moment;
-      break;
-    }
-  }
-
-  /** Whether a channel may have been revoked since `now` was `since`. */
-  isRevoked(name: string, since: number): boolean {
-    return since < this.#count && (since < this.#forgotten || (this.#latest.get(name) ?? 0) > since);
+    const mark = this.#marks.get(name)?.deref();
+    if (mark !== undefined) mark.revoked = true;
+    this.#marks.delete(name);
   }
 }
