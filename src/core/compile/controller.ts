@@ -15,7 +15,7 @@ import type { ResolvedMiddleware } from '../routing/middleware.js';
 import { resolveMiddleware } from '../routing/resolve-middleware.js';
 import { concluding, endingWith, endLate, scopeOf } from '../routing/scoped-step.js';
 
-/** What every controller of an application is compiled with. */
+/** The settings and services that the compilation of every controller uses. */
 export interface Compilation {
   /** The middleware of the application, outermost first. */
   readonly middleware: readonly ResolvedMiddleware[];

@@ -83,7 +83,10 @@ function missing(these: readonly MiddlewareLike[], those: readonly MiddlewareLik
   return these.filter((middleware) => !those.includes(middleware));
 }
 
-/** Asking for what is there already would help nobody: a factory makes another function with each call. */
+/**
+ * Tells the author what to change. Middleware of the same name on both methods comes from a factory, which makes another
+ * function with each call: to add it once more would not help.
+ */
 function remedy(
   lacks: readonly MiddlewareLike[],
   present: readonly MiddlewareLike[],

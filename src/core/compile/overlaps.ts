@@ -1,7 +1,7 @@
 import { readTemplate } from '../routing/path-template.js';
 import { TemplateTree } from '../base/template-tree.js';
 
-/** What of a route decides at which paths it is reached. */
+/** The parts of a route that decide which requests reach it. */
 export interface Place {
   readonly kind: string;
   readonly verb: string;
@@ -28,7 +28,7 @@ export class Overlaps<T extends Place> {
     const found = new Set<T>();
     for (const segments of variants(place.path)) {
       for (const other of this.#templates.overlapping(segments.map(shapeOf))) {
-        // What costs little is asked first: thousands may share a path.
+        // The cheap checks come first: thousands of routes may share a path.
         if (place.kind === other.kind || !isAskedFor(other) || found.has(other)) continue;
         if (this.#meets(place, other)) found.add(other);
       }

@@ -26,7 +26,7 @@ const TOKENS = new WeakMap<object, InjectionToken<unknown>>();
 export class CachingFactories {
   readonly #facade: DependencyContainer;
   readonly #own = new Map<Registration, { token: unknown; product: unknown }>();
-  /** What the factory that runs has resolved by now. */
+  /** The products that the running factory has resolved so far. */
   #resolved = new Set<unknown>();
 
   constructor(private readonly container: DependencyContainer) {
@@ -41,7 +41,7 @@ export class CachingFactories {
     };
   }
 
-  /** The product, and whether the factory has constructed it itself, now or for somebody else. */
+  /** The product, and whether the factory constructed it itself, now or in an earlier call. */
   give(registration: Registration): { product: unknown; opaque: boolean } {
     const outer = this.#resolved;
     this.#resolved = new Set();

@@ -21,7 +21,7 @@ interface ForeignHeaders {
 /** Whether a value is a `Response`, whichever package has made it. */
 export function isResponse(value: object): value is ForeignResponse {
   const { status, headers, arrayBuffer } = value as Partial<Response>;
-  // What most values lack is asked for first: each message passes here.
+  // Checked first because most values lack it: every message comes through here.
   if (typeof arrayBuffer !== 'function') return false;
   if (value instanceof Response) return true;
   return (
@@ -137,7 +137,7 @@ export function isNodeStream(body: unknown): body is Readable {
 
 /** The iterator of a stream of Node's would wait for the next chunk before it lets go. */
 function readFrom(stream: Readable, values: AsyncIterator<unknown>): AsyncIterator<unknown> {
-  // Whoever reads is told of a failure by `next()`.
+  // `next()` rejects with the failure; without a listener the event would end the process.
   stream.on('error', () => undefined);
   return {
     next: () => values.next(),

@@ -9,13 +9,13 @@ import { respond, respondError } from './http-body.js';
 import { isSource } from './source-queue.js';
 import { isThenable } from '../base/promises.js';
 
-/** What a method does in an exchange: parameters are read, the method is called, its value comes back. */
+/** Reads the parameters of a method, calls it, and gives its return value. */
 export type Call = (ctx: Context) => unknown;
 
 /** The innermost of an HTTP route: what the method returns is the body. */
 export function httpStep(call: Call, status: number | undefined): Step {
   return (ctx) => {
-    // As in the other kinds: what nobody waits for is not begun.
+    // The client has left: as in the other kinds, the method does not run.
     if (ctx.ended) throw new Disconnected();
     const value = call(ctx);
     return isThenable(value)

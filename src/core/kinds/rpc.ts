@@ -200,8 +200,8 @@ function internalError(ctx: Context, id: Id): Answer {
 }
 
 /**
- * What a method has returned, or what middleware has sent instead, by itself or as Express middleware does.
- * @throws HttpError for a refusal; Error if the middleware has sent nothing
+ * The return value of the method, or the value that middleware sent instead, by `ctx.send()` or by Node's response.
+ * @throws HttpError if middleware refused the call; Error if it sent nothing
  */
 function valueOf(
   { answer, explicitStatus, response }: CallContext,
@@ -225,9 +225,9 @@ function errorOf(status: number, sent: unknown): HttpError {
 }
 
 /**
- * What a method has returned, or middleware has sent, as the result of its call. A channel is subscribed, as by every
- * method on a socket.
- * @throws Error for what is not one value with a JSON form
+ * The result of a call, made of the value that its method returned or its middleware sent. A returned channel is subscribed,
+ * as on every socket.
+ * @throws TypeError for a value without a JSON form, and for several values
  */
 function resultOf(ctx: Context, socket: Socket, { name }: Procedure, answer: unknown): unknown {
   if (typeof answer === 'function' || typeof answer === 'symbol')
