@@ -5,6 +5,7 @@ import type { TestServer } from 'coequal/testing';
 import { History } from '../../src/live/broker/history.js';
 import { LocalBroker } from '../../src/live/broker/local-broker.js';
 import { Message } from '../../src/live/encoding/message.js';
+import { deferred } from '../support/deferred.js';
 import { doors, knock, servers, type Door } from '../support/doors.js';
 import { openReader, readerKinds, type Reader, type ReaderKind } from '../support/reader.js';
 import { roomsOf } from '../support/rooms.js';
@@ -300,5 +301,32 @@ describe('a history', () => {
     expect(broker.kept).to.be.at.most(2_000);
     broker.publish('first', new Message(3), bounds);
     expect(broker.replay('first', top)).to.deep.include({ gap: 'trimmed' });
+  });
+});
+
+describe('a reader whose broker does not answer', () => {
+  const serve = servers();
+
+  it('is counted with what waits for it, and closed once that is more than may wait', async () => {
+    const asked = deferred();
+    class Broker extends LocalBroker {
+      override replay(): never {
+        asked.resolve();
+        return new Promise(() => undefined) as never;
+      }
+    }
+    const server = serve({
+      controllers: [roomsOf(Room)],
+      broker: new Broker(),
+      limits: { buffered: 10_000, value: 10_000 },
+    });
+    const socket = await server.socket('/rooms/lobby');
+    await asked.promise;
+    const room = server.app.container.resolve(Channels).of(Room, { room: 'lobby' });
+    for (let i = 0; i < 5; i++) room.publish('x'.repeat(1_000));
+    expect(server.app.stats().buffered).to.be.within(5_000, 6_000);
+    for (let i = 0; i < 50; i++) room.publish('x'.repeat(1_000));
+    expect(await socket.closed()).to.include({ code: 1013, reason: 'the channel cannot be read' });
+    expect([server.app.stats().buffered, room.size]).to.deep.equal([0, 0]);
   });
 });

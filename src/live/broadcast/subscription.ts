@@ -51,8 +51,7 @@ export class Subscription implements Reader, Follower {
   /** Sends the messages that the reader missed, preceded by `gap` if some are gone; then those that came meanwhile. */
   begin({ messages, gap, top }: Replay): void {
     if (this.#ended) return;
-    const early = this.#early;
-    this.#early = undefined;
+    const early = this.#takeEarly();
     const fitting = this.#fitting(messages);
     const reason = fitting.length < messages.length ? (gap ?? 'limit') : gap;
     if (this.connection.resumable) {
@@ -70,18 +69,14 @@ export class Subscription implements Reader, Follower {
   greet(message: Message): EncodedMessage['failure'] {
     if (this.#ended) return undefined;
     const first = new EncodedMessage(message);
-    const early = this.#early ?? [];
-    this.#early = undefined;
+    const early = this.#takeEarly();
     this.deliver(first);
-    for (const encoded of early) this.deliver(encoded);
+    for (const encoded of early ?? []) this.deliver(encoded);
     return first.failure;
   }
 
   deliver(encoded: EncodedMessage): void {
-    if (this.#early !== undefined) {
-      this.#early.push(encoded);
-      return;
-    }
+    if (this.#early !== undefined) return this.#keep(encoded, this.#early);
     if (this.#covered !== undefined) {
       if (!isAfter(encoded.message.id, this.#covered)) return;
       this.#covered = undefined;
@@ -129,13 +124,32 @@ export class Subscription implements Reader, Follower {
     this.#ended = true;
     this.#held?.clear();
     this.#held = undefined;
-    this.#early = undefined;
+    this.#takeEarly();
     this.onEnd?.();
     this.source.remove(this.connection);
   }
 
   revoke(reason: string): void {
     this.connection.close(3000, reason);
+  }
+
+  /** Keeps a live message until the history is read. A broker that does not answer closes the connection, not the process. */
+  #keep(encoded: EncodedMessage, early: EncodedMessage[]): void {
+    const { connection } = this;
+    early.push(encoded);
+    connection.outbox.held += this.#size(encoded);
+    if (early.length === 1) return;
+    if (connection.buffered <= connection.context.environment.backlog.allowance(connection.outbox)) return;
+    connection.close(1013, 'the channel cannot be read');
+    // The closing handshake takes its time: until then more would arrive.
+    this.end();
+  }
+
+  #takeEarly(): EncodedMessage[] | undefined {
+    const early = this.#early;
+    this.#early = undefined;
+    for (const encoded of early ?? []) this.connection.outbox.held -= this.#size(encoded);
+    return early;
   }
 
   /** The newest messages that fit into half of `limits.buffered`: a longer history would close the connection. */
